@@ -1,0 +1,45 @@
+# The front door. Every target installs what it needs into .venv first.
+VENV := .venv
+PY := $(VENV)/bin/python
+INSTALLED := $(VENV)/.installed
+
+.PHONY: help demo test test-fast lint format bench constraints clean
+
+help:  ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(INSTALLED): pyproject.toml constraints.txt scripts/bootstrap.sh
+	@sh scripts/bootstrap.sh $(VENV)
+	@touch $@
+
+demo: $(INSTALLED)  ## speak, transcribe, score and rank on this machine (var/demo/)
+	@exec $(PY) scripts/demo.py
+
+test: $(INSTALLED)  ## every test
+	$(PY) -m pytest -n 2 --dist loadfile
+
+test-fast: $(INSTALLED)  ## the tests that take seconds
+	$(PY) -m pytest -n 2 --dist loadfile -m "not slow" tests/unit
+
+lint: $(INSTALLED)  ## style, types, import rules
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+format: $(INSTALLED)  ## let ruff rewrite what it can
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+bench: $(INSTALLED)  ## measure; JSON last
+	@for bench in benchmarks/*.py; do $(PY) $$bench || exit 1; done
+
+constraints:  ## pin the newest versions that fit pyproject.toml (needs uv)
+	@{ echo "# Every version that an install may use, for Python 3.10 to 3.13. Written by \`make constraints\`."; \
+	   echo "# CUDA's own packages are left out: torch pins those itself."; \
+	   uv pip compile --universal --python-version 3.10 --all-extras pyproject.toml \
+	       --no-header --no-annotate -q | grep -vE '^(nvidia-|cuda-)'; } > constraints.new
+	@mv constraints.new constraints.txt
+
+clean:  ## remove the environment and everything under var/
+	rm -rf $(VENV) var
