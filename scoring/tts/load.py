@@ -1,0 +1,59 @@
+"""From a request to something that speaks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from scoring.audio import Audio
+from scoring.contract import ParlerModel, Prompt, SynthesiserInfo, TtsRequest
+from scoring.tts.parler.engine import ParlerEngine, SpeakRequest
+from scoring.tts.seeds import prompt_seed
+from scoring.tts.synthesiser import Synthesiser, Utterance
+
+
+def load_synthesiser(request: TtsRequest) -> Synthesiser:
+    """Load what the request names. Raises ScoringError where that cannot be."""
+    if isinstance(request.synthesiser, ParlerModel):
+        return ParlerSynthesiser.load(request, request.synthesiser)
+    from scoring.tts.voices import load_voice  # noqa: PLC0415 - a checkpoint needs no voice
+
+    return load_voice(request.synthesiser.name)
+
+
+@dataclass(frozen=True)
+class ParlerSynthesiser:
+    """A Parler-TTS checkpoint that speaks with the seeds and the cap of its evaluation."""
+
+    engine: ParlerEngine
+    info: SynthesiserInfo
+    seed: int
+    max_seconds: float
+
+    @classmethod
+    def load(cls, request: TtsRequest, model: ParlerModel) -> ParlerSynthesiser:
+        """Load and check the checkpoint. Raises ScoringError."""
+        engine = ParlerEngine.load(model.model_dir, device=request.device, base_dir=model.base_dir)
+        info = SynthesiserInfo(
+            kind="parler",
+            name=model.model_dir.name,
+            weights_digest=engine.weights_digest,
+            own_assets=engine.own_assets,
+            ignored=engine.ignored,
+        )
+        return cls(engine, info, request.seed, request.max_seconds)
+
+    def speak(self, prompts: Sequence[Prompt]) -> Iterator[Utterance]:
+        """Yield one utterance for each prompt as the engine finishes it."""
+        requests = [
+            SpeakRequest(
+                text=prompt.text,
+                description=prompt.description,
+                seed=prompt_seed(self.seed, prompt),
+                max_seconds=self.max_seconds,
+            )
+            for prompt in prompts
+        ]
+        for spoken in self.engine.speak(requests):
+            audio = None if spoken.audio is None else Audio(spoken.audio, spoken.sample_rate)
+            yield Utterance(spoken.index, audio, spoken.truncated, spoken.failure)

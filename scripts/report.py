@@ -1,0 +1,108 @@
+"""Tables that people read: one evaluation sample by sample, and a ranking of several."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from scoring.contract import Aggregate, TtsResult
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a ranking. ``aggregate`` is None where there is no score."""
+
+    name: str
+    status: str
+    aggregate: Aggregate | None
+
+
+def sample_table(result: TtsResult) -> Table:
+    """One row per prompt: what was asked, what was heard, how it scored."""
+    table = Table(title="Samples", show_lines=True)
+    table.add_column("#", justify="right")
+    table.add_column("asked", ratio=3)
+    table.add_column("heard", ratio=3)
+    for heading in ("seconds", "WER", "human likeness", "score"):
+        table.add_column(heading, justify="right")
+    for sample in result.samples:
+        heard = sample.transcript if sample.outcome == "scored" else f"unscored: {sample.reason}"
+        cut = " (cut)" if sample.truncated else ""
+        table.add_row(
+            str(sample.prompt.index),
+            Text(sample.prompt.text),
+            Text(heard or "(nothing)"),
+            "-" if sample.seconds is None else f"{sample.seconds:.1f}{cut}",
+            _number(sample.wer),
+            _number(sample.human_likeness),
+            _number(sample.score),
+        )
+    return table
+
+
+def ranking_table(title: str, rows: Sequence[Row]) -> Table:
+    """Rows in the order given, ranked; an entry whose interval overlaps the one above ties."""
+    table = Table(title=title)
+    table.add_column("rank", justify="right")
+    table.add_column("name")
+    table.add_column("status")
+    table.add_column("score (95 % interval)", justify="right")
+    table.add_column("WER", justify="right")
+    table.add_column("human likeness", justify="right")
+    for rank, row in zip(ranks(rows), rows, strict=True):
+        table.add_row(
+            rank,
+            Text(row.name),
+            row.status,
+            "-" if row.aggregate is None else score_text(row.aggregate),
+            "-" if row.aggregate is None else _number(row.aggregate.wer),
+            "-" if row.aggregate is None else _number(row.aggregate.human_likeness),
+        )
+    return table
+
+
+def ranks(rows: Sequence[Row]) -> list[str]:
+    """Ranks of rows sorted by score: equal to the rank above, marked "=", while intervals meet."""
+    out: list[str] = []
+    leader: Aggregate | None = None
+    for position, row in enumerate(rows, start=1):
+        if row.aggregate is None:
+            out.append("-")
+        elif leader is not None and row.aggregate.interval.high >= leader.interval.low:
+            out.append(out[-1] if out[-1].startswith("=") else f"={out[-1]}")
+        else:
+            leader = row.aggregate
+            out.append(str(position))
+    return out
+
+
+def score_text(aggregate: Aggregate) -> str:
+    """The score with its interval."""
+    interval = aggregate.interval
+    return f"{aggregate.score:.3f} ({interval.low:.3f}-{interval.high:.3f})"
+
+
+def total(result: TtsResult) -> RenderableType:
+    """The outcome of one evaluation in a few lines."""
+    aggregate = result.aggregate
+    if aggregate is None:
+        failure = result.failure
+        return Text(f"{result.status}: {failure.message if failure else 'no reason given'}")
+    lines = [
+        Text(f"score           {score_text(aggregate)}", style="bold"),
+        Text(f"WER             {aggregate.wer:.3f}"),
+        Text(f"human likeness  {aggregate.human_likeness:.3f}"),
+        Text(f"prompts         {aggregate.scored} scored, {aggregate.unscored} unscored"),
+    ]
+    if result.synthesiser is not None and result.synthesiser.weights_digest:
+        lines.append(Text(f"weights digest  {result.synthesiser.weights_digest}"))
+    lines += [Text(f"note: {warning}", style="yellow") for warning in result.warnings]
+    return Group(*lines)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
