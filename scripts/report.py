@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from scoring.competition import tied_ranks
 from scoring.contract import Aggregate, TtsResult
 
 
@@ -45,7 +46,7 @@ def sample_table(result: TtsResult) -> Table:
 
 
 def ranking_table(title: str, rows: Sequence[Row]) -> Table:
-    """Rows in the order given, ranked; an entry whose interval overlaps the one above ties."""
+    """Rows sorted by score, ranked; entries whose intervals overlap share a rank."""
     table = Table(title=title)
     table.add_column("rank", justify="right")
     table.add_column("name")
@@ -53,9 +54,10 @@ def ranking_table(title: str, rows: Sequence[Row]) -> Table:
     table.add_column("score (95 % interval)", justify="right")
     table.add_column("WER", justify="right")
     table.add_column("human likeness", justify="right")
-    for rank, row in zip(ranks(rows), rows, strict=True):
+    ranks = tied_ranks([row.aggregate and row.aggregate.interval for row in rows])
+    for rank, row in zip(ranks, rows, strict=True):
         table.add_row(
-            rank,
+            "-" if rank is None else str(rank),
             Text(row.name),
             row.status,
             "-" if row.aggregate is None else score_text(row.aggregate),
@@ -63,21 +65,6 @@ def ranking_table(title: str, rows: Sequence[Row]) -> Table:
             "-" if row.aggregate is None else _number(row.aggregate.human_likeness),
         )
     return table
-
-
-def ranks(rows: Sequence[Row]) -> list[str]:
-    """Ranks of rows sorted by score: equal to the rank above, marked "=", while intervals meet."""
-    out: list[str] = []
-    leader: Aggregate | None = None
-    for position, row in enumerate(rows, start=1):
-        if row.aggregate is None:
-            out.append("-")
-        elif leader is not None and row.aggregate.interval.high >= leader.interval.low:
-            out.append(out[-1] if out[-1].startswith("=") else f"={out[-1]}")
-        else:
-            leader = row.aggregate
-            out.append(str(position))
-    return out
 
 
 def score_text(aggregate: Aggregate) -> str:
