@@ -1,0 +1,36 @@
+"""How much of a recording is speech: silence, buzz, noise and music are not."""
+
+from __future__ import annotations
+
+import numpy as np
+from faster_whisper.vad import get_vad_model
+from numpy.typing import NDArray
+
+from scoring.audio import Audio
+from scoring.metrics.base import Measure
+from scoring.metrics.preparation import prepare
+
+FRAME = 512
+"""Samples that Silero's detector judges at a time: 32 ms."""
+
+SPEECH_PROBABILITY = 0.5
+"""Silero's own threshold."""
+
+
+class SpeechShare:
+    """The share of frames that Silero's voice activity detector takes for speech, in [0, 1]."""
+
+    name = "speech_share"
+
+    def measure(self, audio: Audio) -> Measure:
+        """Raises UnscorableAudioError for what ``audio.check`` refuses."""
+        share = speech_share(prepare(audio))
+        return Measure(share, f"{share:.0%} of the recording is speech", {self.name: share})
+
+
+def speech_share(samples: NDArray[np.float32]) -> float:
+    """The share for prepared ``samples`` (n,) at 16 kHz."""
+    whole = np.pad(samples, (0, -len(samples) % FRAME))
+    # The model was packaged with faster-whisper; it runs on one thread and writes into its input.
+    probabilities = get_vad_model()(whole)
+    return float((probabilities >= SPEECH_PROBABILITY).mean())
