@@ -1,0 +1,79 @@
+"""Settings of the service's programs: environment and ``.env``, one class per program."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class ServiceSettings(BaseSettings):
+    """What the API and the workers share."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", extra="ignore", frozen=True, populate_by_name=True
+    )
+
+    postgres_url: SecretStr | None = Field(
+        default=None,
+        validation_alias="POSTGRES_URL",
+        description="Any Postgres from version 13. Unset: an embedded one below var_dir.",
+    )
+    var_dir: Path = Field(
+        default=Path("var"), validation_alias="VAR_DIR", description="Everything that is written."
+    )
+    hub_endpoint: str | None = Field(
+        default=None, validation_alias="HF_ENDPOINT", description="The model hub."
+    )
+    hub_token: SecretStr | None = Field(default=None, validation_alias="HF_TOKEN")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", validation_alias="LOG_LEVEL"
+    )
+
+    @property
+    def audio_dir(self) -> Path:
+        """The audio store: ``<submission>/<evaluation>/<file>``."""
+        return self.var_dir / "audio"
+
+
+class WorkerSettings(ServiceSettings):
+    """Settings of ``worker_queue.py``. Its flags override them."""
+
+    model_config = SettingsConfigDict(env_prefix="WORKER_")
+
+    queues: int = Field(default=1, ge=1, le=64, description="Evaluations at the same time.")
+    gpu_ids: str = Field(
+        default="",
+        pattern=r"^(\d+(,\d+)*)?$",
+        description="GPUs by number, one per queue in turn, such as 0,1. Empty: CPU.",
+    )
+    launcher: Literal["auto", "process", "docker"] = "auto"
+    drain: bool = Field(default=False, description="Exit when nothing is left to claim.")
+    calibration: bool = Field(default=True, description="Score the reference voices when idle.")
+
+    base_model_dir: Path | None = Field(
+        default=None,
+        description="The base model, from which tokenizers, codec and generation settings come. "
+        "Unset: submissions bring their own, as miniatures must.",
+    )
+    prompt_seed: str = Field(default="open", min_length=1, max_length=256)
+    prompt_count: int = Field(default=20, ge=1, le=10_000)
+    asr_engine: Literal["faster-whisper", "openai-whisper"] = "faster-whisper"
+    asr_model: str = Field(default="packaged", min_length=1, max_length=1_024)
+    max_seconds: float = Field(default=30.0, gt=0, le=60, description="Audio cap per prompt.")
+
+    lease: timedelta = Field(default=timedelta(seconds=60), ge=timedelta(seconds=1))
+    poll: timedelta = Field(default=timedelta(seconds=5), gt=timedelta(0))
+    grace: timedelta = Field(
+        default=timedelta(seconds=30),
+        ge=timedelta(0),
+        description="How long an evaluation may go on after SIGTERM before it is handed back.",
+    )
+    wall_seconds: float = Field(default=3_600.0, gt=0, description="Limit per evaluation.")
+    memory_bytes: int | None = Field(
+        default=None, ge=2**28, description="Address space of an evaluation; unset: no limit."
+    )
+    max_repository_bytes: int = Field(default=18 * 10**9, gt=0)
