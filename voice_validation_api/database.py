@@ -79,7 +79,8 @@ class Transaction:
     def fetch(self, record: type[R], name: str, params: Params) -> tuple[R, ...]:
         """The rows of statement ``name`` as records."""
         self._cursor.execute(statements()[name], params)
-        parse = _adapter(record).validate_python
+        # A class is hashable, whatever mypy thinks of type[R].
+        parse = _adapter(record).validate_python  # type: ignore[arg-type]
         return tuple(parse(dict(row)) for row in self._cursor.fetchall())
 
     def fetch_one(self, record: type[R], name: str, params: Params) -> R | None:
