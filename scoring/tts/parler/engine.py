@@ -1,0 +1,220 @@
+"""The seam: a checkpoint directory goes in, spoken requests come out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from scoring.contract import FailureCode
+from scoring.errors import ScoringError
+from scoring.tts.parler.generate import (
+    Generated,
+    GenerationInput,
+    Generator,
+    columns_available,
+)
+from scoring.tts.parler.load import LoadedModel, load_model
+from scoring.tts.parler.settings import GenerationSettings
+from scoring.tts.parler.tokenizer import MAX_TOKENS, TextError
+
+# Requests decoded side by side, each in a slot of its own, as far as their caches fit.
+MAX_SLOTS = 8
+MAX_CACHE_BYTES = 4 << 30
+
+
+@dataclass(frozen=True)
+class SpeakRequest:
+    """One text to speak. ``seed`` names its own random stream; ``max_seconds`` caps the audio."""
+
+    text: str
+    description: str
+    seed: int
+    max_seconds: float
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """What became of the request at ``index``.
+
+    ``audio`` is mono float32 in [-1, 1], (samples,), and None exactly when ``failure`` says why.
+    ``truncated`` means that the cap cut it.
+    """
+
+    index: int
+    audio: NDArray[np.float32] | None
+    sample_rate: int
+    frames: int
+    truncated: bool
+    failure: str | None
+
+
+class ParlerEngine:
+    """A Parler-TTS model that speaks.
+
+    ``weights_digest`` names the exact tensors that were loaded; ``own_assets`` are parts besides
+    the weights that the checkpoint brought itself, ``ignored`` parts of it that the base model's
+    replaced.
+    """
+
+    def __init__(self, model: LoadedModel, device: torch.device) -> None:
+        self._model = model
+        self._device = device
+
+    @classmethod
+    def load(cls, model_dir: Path, *, device: str, base_dir: Path | None = None) -> ParlerEngine:
+        """Load a checkpoint onto ``device`` ("cpu", "cuda", "cuda:0" …).
+
+        With ``base_dir``, the base model's directory, tokenizer, codec and generation settings
+        come from there. Raises ScoringError whose code says what was wrong and whose fault it is.
+        """
+        place = _device(device)
+        try:
+            return cls(load_model(model_dir, device=place, base_dir=base_dir), place)
+        except torch.OutOfMemoryError as error:
+            raise _out_of_memory(error) from error
+
+    @property
+    def weights_digest(self) -> str:
+        """See `scoring.weights_digest`."""
+        return self._model.weights_digest
+
+    @property
+    def own_assets(self) -> tuple[str, ...]:
+        """Parts that the checkpoint brought itself."""
+        return self._model.own_assets
+
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """Parts of the checkpoint that were not used."""
+        return self._model.ignored
+
+    @property
+    def sample_rate(self) -> int:
+        """Samples per second of everything that `speak` yields."""
+        return self._model.codec.config.sampling_rate
+
+    def speak(self, requests: Sequence[SpeakRequest]) -> Iterator[Spoken]:
+        """Yield exactly one result for each request, as each is finished.
+
+        What a request sounds like depends on nothing but the model, the request and the machine.
+        Raises ScoringError (OUT_OF_MEMORY) when the device cannot hold the work.
+        """
+        prepared: dict[int, GenerationInput] = {}
+        encoded: dict[str, Tensor] = {}
+        try:
+            for index, request in enumerate(requests):
+                outcome = self._attempt(index, request, encoded)
+                if isinstance(outcome, Spoken):
+                    yield outcome
+                else:
+                    prepared[index] = outcome
+            places = list(prepared)
+            for generated in self._generator(self._model.settings).run(list(prepared.values())):
+                yield self._voice(places[generated.index], generated)
+        except torch.OutOfMemoryError as error:
+            raise _out_of_memory(error) from error
+
+    def greedy(self, text: str, description: str) -> Generated:
+        """The audio tokens of always choosing the likeliest, up to the settings' own length cap.
+
+        Raises TextError for a text that cannot be spoken.
+        """
+        request = SpeakRequest(text, description, seed=0, max_seconds=math.inf)
+        generator = self._generator(replace(self._model.settings, do_sample=False))
+        return next(iter(generator.run([self._prepare(request, {})])))
+
+    def _generator(self, settings: GenerationSettings) -> Generator:
+        model = self._model
+        return Generator(
+            model.decoder,
+            settings,
+            codebook_size=model.codec.config.codebook_size,
+            slots=_slots(model),
+        )
+
+    def _attempt(
+        self, index: int, request: SpeakRequest, encoded: dict[str, Tensor]
+    ) -> GenerationInput | Spoken:
+        try:
+            return self._prepare(request, encoded)
+        except TextError as error:
+            return self._failed(index, str(error))
+
+    @torch.inference_mode()
+    def _prepare(self, request: SpeakRequest, encoded: dict[str, Tensor]) -> GenerationInput:
+        model = self._model
+        prompt_ids = self._ids(request.text)
+        if request.description not in encoded:
+            ids = self._ids(request.description)
+            encoded[request.description] = model.text_encoder(input_ids=ids).last_hidden_state
+        available = columns_available(model.config, prompt_ids.shape[1])
+        shortest = 2 * model.config.decoder.num_codebooks - 1
+        if available < shortest:
+            raise TextError("the text leaves no room for audio among the model's positions")
+        states = model.decoder.memory_states(encoded[request.description], prompt_ids)
+        longest = min(available, model.settings.max_length)
+        if math.isfinite(request.max_seconds):
+            frames = int(request.max_seconds * model.codec.config.frame_rate)
+            longest = min(longest, max(shortest, frames + model.config.decoder.num_codebooks))
+        return GenerationInput(states, prompt_ids, request.seed, longest)
+
+    def _ids(self, text: str) -> Tensor:
+        return torch.tensor([self._model.tokenizer.encode(text)], device=self._device)
+
+    def _voice(self, index: int, generated: Generated) -> Spoken:
+        if generated.failure is not None:
+            return self._failed(index, f"{FailureCode.NUMERIC_FAILURE.name}: {generated.failure}")
+        frames = generated.codes.shape[1]
+        if not frames:
+            return self._failed(index, "the model ended before its first frame of audio")
+        audio = self._model.codec.decode(generated.codes)
+        if not bool(audio.isfinite().all()):
+            reason = f"{FailureCode.NUMERIC_FAILURE.name}: the codec's output was not finite"
+            return self._failed(index, reason)
+        sound = audio.clamp(-1, 1).float().cpu().numpy()
+        return Spoken(index, sound, self.sample_rate, frames, generated.truncated, None)
+
+    def _failed(self, index: int, reason: str) -> Spoken:
+        return Spoken(index, None, self.sample_rate, 0, False, reason)
+
+
+def _slots(model: LoadedModel) -> int:
+    """How many slots' caches fit, counted for the longest requests there can be.
+
+    The number must not vary with the requests: matrix products of another shape round otherwise,
+    and a sound would depend on its neighbours.
+    """
+    decoder = model.config.decoder
+    self_heads, cross_heads = (
+        decoder.num_key_value_heads,
+        decoder.num_cross_attention_key_value_heads,
+    )
+    positions = (MAX_TOKENS + model.settings.max_length) * self_heads + 2 * MAX_TOKENS * cross_heads
+    bytes_per_slot = 2 * 4 * decoder.num_hidden_layers * decoder.head_dim * positions
+    return max(1, min(MAX_SLOTS, MAX_CACHE_BYTES // bytes_per_slot))
+
+
+def _device(name: str) -> torch.device:
+    device = torch.device(name)
+    if device.type == "cuda" and (
+        not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()
+    ):
+        raise ScoringError(
+            FailureCode.DEVICE_UNAVAILABLE,
+            f"there is no device {name}: {torch.cuda.device_count()} CUDA devices are usable",
+            "Ask for 'cpu' or repair the driver.",
+        )
+    return device
+
+
+def _out_of_memory(error: torch.OutOfMemoryError) -> ScoringError:
+    return ScoringError(
+        FailureCode.OUT_OF_MEMORY, f"the device ran out of memory: {error}", "Use a larger device."
+    )

@@ -1,0 +1,235 @@
+"""A checkpoint directory turned into modules with weights, every part of it checked."""
+
+from __future__ import annotations
+
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from transformers import T5Config, T5EncoderModel
+
+from scoring.contract import FailureCode
+from scoring.errors import ScoringError
+from scoring.tts.parler.checkpoint import Weights, read_weights
+from scoring.tts.parler.codec import Codec, needed
+from scoring.tts.parler.codec_names import PREFIX as CODEC
+from scoring.tts.parler.config import ParlerConfig, TextEncoderConfig, load_config
+from scoring.tts.parler.model import ParlerDecoder
+from scoring.tts.parler.settings import SETTINGS_FILE, GenerationSettings, load_settings
+from scoring.tts.parler.tokenizer import Tokenizer
+
+_TEXT_ENCODER = "text_encoder."
+# T5 shares one table under two names, and a checkpoint may keep it under either or both.
+_SHARED = _TEXT_ENCODER + "shared.weight"
+_SHARED_ALIAS = _TEXT_ENCODER + "encoder.embed_tokens.weight"
+_TOKENIZER_FILES = (
+    "added_tokens.json",
+    "special_tokens_map.json",
+    "spiece.model",
+    "tokenizer.json",
+    "tokenizer_config.json",
+)
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A whole model, ready to speak. `ParlerEngine` documents the last three fields."""
+
+    config: ParlerConfig
+    settings: GenerationSettings
+    tokenizer: Tokenizer
+    text_encoder: T5EncoderModel
+    decoder: ParlerDecoder
+    codec: Codec
+    weights_digest: str
+    own_assets: tuple[str, ...]
+    ignored: tuple[str, ...]
+
+
+def load_model(model_dir: Path, *, device: torch.device, base_dir: Path | None) -> LoadedModel:
+    """Load the checkpoint in ``model_dir``; see `ParlerEngine.load`."""
+    if not model_dir.is_dir():
+        raise ScoringError(
+            FailureCode.BAD_REQUEST, f"{model_dir} is not a directory", "Name a model directory."
+        )
+    config = load_config(model_dir)
+    if base_dir is None:
+        return _load_alone(model_dir, config, device)
+    return _load_on_base(model_dir, config, base_dir, device)
+
+
+def _load_alone(model_dir: Path, config: ParlerConfig, device: torch.device) -> LoadedModel:
+    settings = load_settings(model_dir, config.decoder)
+    tokenizer = _tokenizer(model_dir, config)
+    text_encoder, decoder = _modules(config)
+    codec = Codec(config.codec)
+    weights = read_weights(
+        model_dir,
+        expected=lambda present: {
+            **_expected(text_encoder, decoder, present),
+            **codec.expected(present),
+        },
+        skip=lambda _: False,
+        keep=needed,
+        device=device,
+    )
+    _fill(text_encoder, decoder, weights)
+    codec.fill(weights.tensors)
+    return LoadedModel(
+        config,
+        settings,
+        tokenizer,
+        text_encoder,
+        decoder,
+        codec,
+        weights_digest=weights.digest,
+        own_assets=("tokenizer", "codec", "generation settings"),
+        ignored=(),
+    )
+
+
+def _load_on_base(
+    model_dir: Path, config: ParlerConfig, base_dir: Path, device: torch.device
+) -> LoadedModel:
+    base = _Base.load(base_dir, device)
+    _check_fits(config, base)
+    text_encoder, decoder = _modules(config)
+    weights = read_weights(
+        model_dir,
+        expected=lambda present: _expected(text_encoder, decoder, present),
+        skip=lambda name: name.startswith(CODEC),
+        keep=lambda _: True,
+        device=device,
+    )
+    _fill(text_encoder, decoder, weights)
+    ignored = [name for name in (*_TOKENIZER_FILES, SETTINGS_FILE) if (model_dir / name).exists()]
+    if weights.skipped:
+        ignored.append(f"{CODEC}* ({len(weights.skipped)} tensors)")
+    return LoadedModel(
+        config,
+        base.settings,
+        base.tokenizer,
+        text_encoder,
+        decoder,
+        base.codec,
+        weights_digest=weights.digest,
+        own_assets=(),
+        ignored=tuple(ignored),
+    )
+
+
+@dataclass(frozen=True)
+class _Base:
+    """What the evaluator brings itself: the base model without its speaking part."""
+
+    config: ParlerConfig
+    settings: GenerationSettings
+    tokenizer: Tokenizer
+    codec: Codec
+
+    @classmethod
+    def load(cls, base_dir: Path, device: torch.device) -> _Base:
+        """Raises ScoringError (ASSET_MISSING): a broken base is no fault of the submission."""
+        try:
+            config = load_config(base_dir)
+            settings = load_settings(base_dir, config.decoder)
+            tokenizer = _tokenizer(base_dir, config)
+            codec = Codec(config.codec)
+            weights = read_weights(
+                base_dir,
+                expected=codec.expected,
+                skip=lambda name: not name.startswith(CODEC),
+                keep=needed,
+                device=device,
+            )
+        except ScoringError as error:
+            raise ScoringError(
+                FailureCode.ASSET_MISSING,
+                f"the base model in {base_dir} cannot be used: {error.message}",
+                "Install the base model's complete repository on the evaluator.",
+            ) from error
+        codec.fill(weights.tensors)
+        return cls(config, settings, tokenizer, codec)
+
+
+def _check_fits(config: ParlerConfig, base: _Base) -> None:
+    """Refuse a submission that the base model's tokenizer, codec or settings do not suit."""
+    decoder, base_decoder = config.decoder, base.config.decoder
+    for name, own, needed_by_base in (
+        ("decoder codebooks", decoder.num_codebooks, base_decoder.num_codebooks),
+        ("decoder vocabulary", decoder.vocab_size, base_decoder.vocab_size),
+        ("prompt vocabulary", config.prompt_vocab_size, base.config.prompt_vocab_size),
+        (
+            "text encoder vocabulary",
+            config.text_encoder.vocab_size,
+            base.config.text_encoder.vocab_size,
+        ),
+    ):
+        if own != needed_by_base:
+            raise ScoringError(
+                FailureCode.CONFIG_INVALID,
+                f"the {name} has size {own}, the base model's has {needed_by_base}",
+                "Submit a fine-tune of the base model.",
+            )
+
+
+def _tokenizer(model_dir: Path, config: ParlerConfig) -> Tokenizer:
+    # One tokenizer reads both the text and the description.
+    return Tokenizer(model_dir, min(config.prompt_vocab_size, config.text_encoder.vocab_size))
+
+
+def _modules(config: ParlerConfig) -> tuple[T5EncoderModel, ParlerDecoder]:
+    with torch.device("meta"):
+        text_encoder = T5EncoderModel(_t5_config(config.text_encoder)).eval()
+        decoder = ParlerDecoder(config).eval()
+    return text_encoder, decoder
+
+
+def _t5_config(config: TextEncoderConfig) -> T5Config:
+    return T5Config(
+        vocab_size=config.vocab_size,
+        d_model=config.d_model,
+        d_kv=config.d_kv,
+        d_ff=config.d_ff,
+        num_layers=config.num_layers,
+        num_heads=config.num_heads,
+        relative_attention_num_buckets=config.relative_attention_num_buckets,
+        relative_attention_max_distance=config.relative_attention_max_distance,
+        layer_norm_epsilon=config.layer_norm_epsilon,
+        feed_forward_proj=config.feed_forward_proj,
+    )
+
+
+def _expected(
+    text_encoder: T5EncoderModel, decoder: ParlerDecoder, present: AbstractSet[str]
+) -> dict[str, tuple[int, ...]]:
+    shapes = {_TEXT_ENCODER + n: tuple(t.shape) for n, t in text_encoder.state_dict().items()}
+    table = shapes.pop(_SHARED)
+    shapes.pop(_SHARED_ALIAS, None)
+    names = [name for name in (_SHARED, _SHARED_ALIAS) if name in present] or [_SHARED]
+    shapes.update(dict.fromkeys(names, table))
+    shapes.update((name, tuple(t.shape)) for name, t in decoder.state_dict().items())
+    return shapes
+
+
+def _fill(text_encoder: T5EncoderModel, decoder: ParlerDecoder, weights: Weights) -> None:
+    tensors = weights.tensors
+    table = tensors.get(_SHARED, tensors.get(_SHARED_ALIAS))
+    assert table is not None, "the names were checked while loading"
+    if not torch.equal(table, tensors.get(_SHARED_ALIAS, table)):
+        raise ScoringError(
+            FailureCode.TENSOR_MISMATCH,
+            f"{_SHARED} and {_SHARED_ALIAS} are one table to T5 but differ here",
+            "Save the checkpoint again with parler-tts.",
+        )
+    text_encoder.load_state_dict(
+        {
+            name: table
+            if name in ("shared.weight", "encoder.embed_tokens.weight")
+            else tensors[_TEXT_ENCODER + name]
+            for name in text_encoder.state_dict()
+        },
+        assign=True,
+    )
+    decoder.load_state_dict({name: tensors[name] for name in decoder.state_dict()}, assign=True)
