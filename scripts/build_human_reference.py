@@ -93,13 +93,15 @@ def build(manifest: Path) -> HumanReference:
 
 
 def _read(manifest: Path) -> list[Recording]:
-    recordings = []
-    for number, line in enumerate(manifest.read_text("utf-8").splitlines(), start=1):
-        try:
-            recordings.append(Recording.model_validate_json(line))
-        except ValidationError as error:
-            raise ValueError(f"{manifest}:{number}: {error}") from error
-    return recordings
+    lines = manifest.read_text("utf-8").splitlines()
+    return [_recording(line, f"{manifest}:{number}") for number, line in enumerate(lines, start=1)]
+
+
+def _recording(line: str, place: str) -> Recording:
+    try:
+        return Recording.model_validate_json(line)
+    except ValidationError as error:
+        raise ValueError(f"{place}: {error}") from error
 
 
 def _source(name: str, recordings: Sequence[Recording], seconds: float) -> Source:

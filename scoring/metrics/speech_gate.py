@@ -16,9 +16,13 @@ FRAME = 512
 SPEECH_PROBABILITY = 0.5
 """Silero's own threshold."""
 
+FREE_EDGE = 8
+"""Frames without speech that are not counted at either end: every recording has a quarter of a
+second there, and in a short one it would weigh more than in a long one."""
+
 
 class SpeechShare:
-    """The share of frames that Silero's voice activity detector takes for speech, in [0, 1]."""
+    """The share of frames, in [0, 1], that Silero's voice activity detector takes for speech."""
 
     name = "speech_share"
 
@@ -33,4 +37,10 @@ def speech_share(samples: NDArray[np.float32]) -> float:
     whole = np.pad(samples, (0, -len(samples) % FRAME))
     # The model was packaged with faster-whisper; it runs on one thread and writes into its input.
     probabilities = get_vad_model()(whole)
-    return float((probabilities >= SPEECH_PROBABILITY).mean())
+    speech = np.ravel(probabilities) >= SPEECH_PROBABILITY
+    spoken = np.flatnonzero(speech)
+    if len(spoken) == 0:
+        return 0.0
+    start = min(spoken[0], FREE_EDGE)
+    end = max(spoken[-1] + 1, len(speech) - FREE_EDGE)
+    return float(speech[start:end].mean())

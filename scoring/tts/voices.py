@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import cycle, islice
 
 import hibari
 import numpy as np
@@ -26,7 +27,7 @@ _OTHER_WORDS = (
     "bridges beneath northern thunder seven foxes polished marble kettles near frozen harbours "
     "crimson pilots measured hollow mountains using borrowed ribbons thirty gardeners folded "
     "wooden curtains across silent deserts bitter almonds tumbled through glass chimneys"
-).split()
+)
 
 Wording = Callable[[Prompt], str]
 Channel = Callable[[NDArray[np.float32], Prompt], NDArray[np.float32]]
@@ -65,9 +66,10 @@ def _as_asked(prompt: Prompt) -> str:
 
 def _other_words(prompt: Prompt) -> str:
     """As many words as were asked for, and none of them."""
-    count = len(prompt.text.split())
-    words = [_OTHER_WORDS[(prompt.index + i) % len(_OTHER_WORDS)] for i in range(count)]
-    return " ".join(words).capitalize() + "."
+    words = cycle(_OTHER_WORDS.split())
+    start = prompt.index % len(_OTHER_WORDS.split())
+    said = islice(words, start, start + len(prompt.text.split()))
+    return " ".join(said).capitalize() + "."
 
 
 def _clean(samples: NDArray[np.float32], _prompt: Prompt) -> NDArray[np.float32]:
