@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import io
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,23 +78,20 @@ def read_audio(path: Path) -> Audio:
     Raises UnscorableAudioError where there is no such file, it is not audio, or it is larger or
     longer than what is scored. The samples themselves are for ``check``.
     """
-    # Anything else, such as a pipe or a device, may never end.
-    if not path.is_file():
-        raise UnscorableAudioError(f"there is no audio file at {path}")
-    size = path.stat().st_size
-    if size > MAX_FILE_BYTES:
-        raise UnscorableAudioError(f"the file has {size} bytes, more than {MAX_FILE_BYTES}")
     try:
-        with soundfile.SoundFile(path) as file:
-            _check_sample_rate(file.samplerate)
-            _check_length(file.frames, file.samplerate)
-            if file.channels > MAX_CHANNELS:
-                raise UnscorableAudioError(
-                    f"the file has {file.channels} channels, more than {MAX_CHANNELS}"
-                )
-            return Audio(_read_mono(file), file.samplerate)
-    except (soundfile.LibsndfileError, OSError) as error:
-        raise UnscorableAudioError(f"{path.name} cannot be read as audio: {error}") from error
+        # Anything else, such as a pipe or a device, may never end.
+        if not path.is_file():
+            raise UnscorableAudioError(f"there is no audio file at {path}")
+        with path.open("rb") as file:
+            _check_size(os.fstat(file.fileno()).st_size)
+            # By its descriptor, so that the format follows from the content and not the name.
+            with soundfile.SoundFile(file.fileno(), closefd=False) as decoder:
+                return _decode(decoder)
+    except soundfile.LibsndfileError as error:
+        reason = f"{path.name} cannot be read as audio: {error.error_string}"
+        raise UnscorableAudioError(reason) from error
+    except OSError as error:
+        raise UnscorableAudioError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def resample(audio: Audio, sample_rate: int) -> Audio:
@@ -126,18 +124,28 @@ def write_wav(path: Path, audio: Audio) -> None:
         raise
 
 
-def _read_mono(file: soundfile.SoundFile) -> NDArray[np.float32]:
-    """Decode block by block: a header may claim fewer frames than the data holds."""
-    blocks: list[NDArray[np.float32]] = []
+def _decode(file: soundfile.SoundFile) -> Audio:
+    """Average the channels block by block: a header may claim fewer frames than the data holds."""
+    _check_sample_rate(file.samplerate)
+    _check_length(file.frames, file.samplerate)
+    if file.channels > MAX_CHANNELS:
+        raise UnscorableAudioError(
+            f"the file has {file.channels} channels, more than {MAX_CHANNELS}"
+        )
+    mono = [np.zeros(0, np.float32)]
     frames = 0
-    while True:
-        block = file.read(_BLOCK_FRAMES, dtype="float32", always_2d=True)
-        if len(block) == 0:
-            break
+    while len(block := file.read(_BLOCK_FRAMES, dtype="float32", always_2d=True)):
         frames += len(block)
         _check_length(frames, file.samplerate)
-        blocks.append(block.mean(axis=1, dtype=np.float32))
-    return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+        mono.append(block.mean(axis=1, dtype=np.float32))
+    return Audio(np.concatenate(mono), file.samplerate)
+
+
+def _check_size(size: int) -> None:
+    if size == 0:
+        raise UnscorableAudioError("the audio file is empty")
+    if size > MAX_FILE_BYTES:
+        raise UnscorableAudioError(f"the file has {size} bytes, more than {MAX_FILE_BYTES}")
 
 
 def _check_sample_rate(rate: int) -> None:
