@@ -6,9 +6,11 @@ is tried once more, and everything else says ``DatabaseUnavailableError``.
 
 from __future__ import annotations
 
+import math
 import select
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from enum import Enum
 from functools import cache
 from threading import BoundedSemaphore
 from typing import Any, TypeVar
@@ -30,6 +32,10 @@ Params = Mapping[str, Any]
 
 class DatabaseUnavailableError(Exception):
     """Postgres cannot be reached or cannot answer now. Try again later."""
+
+
+class RefusedByDatabaseError(ValueError):
+    """A value breaks a rule of the schema: too long, out of range, or an illegal transition."""
 
 
 def connect(dsn: str, *, application: str) -> psycopg2.extensions.connection:
@@ -78,7 +84,7 @@ class Transaction:
 
     def fetch(self, record: type[R], name: str, params: Params) -> tuple[R, ...]:
         """The rows of statement ``name`` as records."""
-        self._cursor.execute(statements()[name], params)
+        self._run(name, params)
         # A class is hashable, whatever mypy thinks of type[R].
         parse = _adapter(record).validate_python  # type: ignore[arg-type]
         return tuple(parse(dict(row)) for row in self._cursor.fetchall())
@@ -90,13 +96,17 @@ class Transaction:
 
     def execute(self, name: str, params: Params) -> int:
         """Run statement ``name``; the number of rows that it touched."""
-        self._cursor.execute(statements()[name], _with_json(params))
+        self._run(name, params)
         return int(self._cursor.rowcount)
 
     def insert_many(self, name: str, rows: Sequence[Sequence[Any]]) -> None:
         """Run a ``VALUES %s`` statement for many rows."""
-        values = [[Json(v) if isinstance(v, dict) else v for v in row] for row in rows]
+        values = [[_adapted(value) for value in row] for row in rows]
         execute_values(self._cursor, statements()[name], values, page_size=500)
+
+    def _run(self, name: str, params: Params) -> None:
+        values = {key: _adapted(value) for key, value in params.items()}
+        self._cursor.execute(statements()[name], values)
 
 
 class Database:
@@ -157,6 +167,8 @@ class Database:
                 raise
         except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
             raise DatabaseUnavailableError(f"Postgres: {error}".strip()) from error
+        except (psycopg2.DataError, psycopg2.IntegrityError) as error:
+            raise RefusedByDatabaseError(str(error).strip()) from error
         finally:
             self._checkin(connection)
 
@@ -189,5 +201,23 @@ def _has_unread_data(connection: psycopg2.extensions.connection) -> bool:
     return bool(poll.poll(0))
 
 
-def _with_json(params: Params) -> dict[str, Any]:
-    return {key: Json(v) if isinstance(v, dict) else v for key, v in params.items()}
+def _adapted(value: Any) -> Any:
+    return Json(_storable(value)) if isinstance(value, dict) else _storable(value)
+
+
+def _storable(value: Any) -> Any:
+    """What Postgres can store of text and JSON that strangers sent.
+
+    It knows no NUL character, no half of a surrogate pair, and no JSON number that is not finite.
+    """
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, str):
+        return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {_storable(str(key)): _storable(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_storable(item) for item in value]
+    return value

@@ -57,7 +57,7 @@ class ServiceCode(IntEnum):
     """The evaluator ended without a result: killed by the system, or crashed."""
     RESULT_INVALID = 605
     """The evaluator's result does not hold what the contract says. The evaluator is ours."""
-    DISK_FULL = 606
+    WORKER_DISK_FULL = 606
     WORKER_ERROR = 607
     """Anything else that went wrong around the evaluator."""
 

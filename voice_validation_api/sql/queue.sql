@@ -40,9 +40,10 @@ RETURNING id;
 
 -- name: start_running
 -- PRECHECK -> RUNNING: the pinned revision is here and checked. No row: the lease is lost.
+-- RUNNING stays RUNNING, so that a worker whose first try was cut off can ask again.
 UPDATE submissions SET status = 'RUNNING', lease_expires_at = now() + %(lease)s, updated_at = now()
 WHERE id = %(submission_id)s AND fence = %(fence)s AND worker_id = %(worker_id)s
-    AND status = 'PRECHECK'
+    AND status IN ('PRECHECK', 'RUNNING')
 RETURNING id;
 
 -- name: complete_submission

@@ -69,7 +69,7 @@ FOR EACH ROW WHEN (NEW.status NOT IN ('QUEUED', 'FAILED'))
 EXECUTE FUNCTION refuse_submission_transition();
 
 CREATE TRIGGER submissions_transition BEFORE UPDATE OF status ON submissions
-FOR EACH ROW WHEN ((OLD.status, NEW.status) NOT IN (
+FOR EACH ROW WHEN (OLD.status <> NEW.status AND (OLD.status, NEW.status) NOT IN (
     ('QUEUED', 'PRECHECK'),
     ('PRECHECK', 'RUNNING'), ('PRECHECK', 'FAILED'), ('PRECHECK', 'QUEUED'),
     ('RUNNING', 'COMPLETED'), ('RUNNING', 'FAILED'), ('RUNNING', 'QUEUED')

@@ -1,0 +1,80 @@
+"""A real Postgres for every test that asks: one server per session, one fresh database per test.
+
+``TEST_POSTGRES_URL`` names another server to run the tests on, by a role that may create
+databases; without it the embedded one is started.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from psycopg2.extensions import make_dsn
+from service_helpers import run_sql
+
+from voice_validation_api.database import Database
+from voice_validation_api.migrations import migrate
+from voice_validation_api.postgres_server import embedded_server
+from voice_validation_api.store import Store
+from voice_validation_api.submission_queue import SubmissionQueue
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    """The connection string of a server."""
+    if url := os.environ.get("TEST_POSTGRES_URL"):
+        yield url
+        return
+    # Not pytest's own directory: only its owner can enter it, and the server may be another user.
+    home = Path(tempfile.mkdtemp(prefix="speech-test-"))
+    home.chmod(0o755)
+    try:
+        with embedded_server(home) as dsn:
+            yield dsn
+    finally:
+        shutil.rmtree(home)
+
+
+@pytest.fixture(scope="session")
+def template(server: str) -> Iterator[str]:
+    """The name of a database that holds our schema and nothing else."""
+    name = f"template_{secrets.token_hex(6)}"
+    run_sql(server, f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'")
+    migrate(make_dsn(server, dbname=name))
+    yield name
+    run_sql(server, f"DROP DATABASE {name}")
+
+
+@pytest.fixture
+def dsn(server: str, template: str) -> Iterator[str]:
+    """The connection string of a fresh database with our schema."""
+    name = f"test_{secrets.token_hex(6)}"
+    run_sql(server, f"CREATE DATABASE {name} TEMPLATE {template}")
+    yield make_dsn(server, dbname=name)
+    run_sql(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def database(dsn: str) -> Iterator[Database]:
+    """A pool on a fresh database."""
+    database = Database(dsn, size=4, application="tests")
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def store(database: Database) -> Store:
+    """A store on a fresh database."""
+    return Store(database)
+
+
+@pytest.fixture
+def queue(database: Database) -> SubmissionQueue:
+    """A worker's side of the queue on the database of ``store``."""
+    return SubmissionQueue(database, worker_id="worker-a", lease=timedelta(seconds=60))

@@ -1,0 +1,46 @@
+"""What tests of the service share besides fixtures."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import psycopg2
+
+from voice_validation_api.records import NewSubmission
+
+
+def run_sql(dsn: str, sql: str, *params: Any) -> list[tuple[Any, ...]]:
+    """Run one statement outside of a transaction; its rows, if it gives any."""
+    connection = psycopg2.connect(dsn)
+    try:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(sql, params or None)
+            return cursor.fetchall() if cursor.description else []
+    finally:
+        connection.close()
+
+
+def new_submission(block: int = 100, **changes: object) -> NewSubmission:
+    """A submission as admission makes it; ``block`` and other fields to taste."""
+    fields: dict[str, object] = {
+        "competition_id": "tts",
+        "hotkey": "5F3sa2TJAWMqDhXG6jhV4N8ko9SxwGy8TpaNS1repo5EYjQX",
+        "block": block,
+        "revision": "ab" * 20,
+        "namespace": "alice",
+        "name": "voice",
+        "config_template": "default",
+        "submission_hash": "18446744073709551615",
+    }
+    return NewSubmission(**{**fields, **changes})  # type: ignore[arg-type]
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+    """Poll until ``condition`` holds; an assertion fails after ``seconds``."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "still not so after the deadline"
+        time.sleep(0.01)
