@@ -204,10 +204,12 @@ def _settle(
     log: str,
 ) -> bool:
     """Leave the active states and close the evaluation; False when that was done before."""
+    failure_code = code.name if code is not None else None
     if transaction.execute(name, {**_guard(claim), **params}) == 0:
         evaluation = {"evaluation_id": claim.evaluation_id}
         attempt = transaction.fetch_one(Attempt, "evaluation_outcome", evaluation)
-        if attempt is None or attempt.outcome is not outcome:
+        ended = attempt and (attempt.outcome, attempt.failure_code)
+        if ended != (outcome, failure_code):
             raise LeaseLostError(claim)
         return False
     transaction.execute(
@@ -215,7 +217,7 @@ def _settle(
         {
             "evaluation_id": claim.evaluation_id,
             "outcome": outcome,
-            "failure_code": code.name if code is not None else None,
+            "failure_code": failure_code,
             "detail": detail[:MAX_DETAIL_CHARS] if detail is not None else None,
             "log": log[-MAX_LOG_CHARS:],
         },
