@@ -63,14 +63,11 @@ class Codec:
 
         Raises IndexError when a code lies outside its codebook.
         """
-        if (
-            codes.numel()
-            and not 0 <= int(codes.min()) <= int(codes.max()) < self.config.codebook_size
-        ):
+        if not 0 <= int(codes.min()) <= int(codes.max()) < self.config.codebook_size:
             raise IndexError(f"audio code outside [0, {self.config.codebook_size})")
         latent = self._model.quantizer.from_codes(codes[None])[0]
-        audio: Tensor = self._model.decoder(latent)[0, 0]
-        return audio
+        decoded: Tensor = self._model.decoder(latent)
+        return decoded[0, 0]
 
 
 def needed(name: str) -> bool:
@@ -80,5 +77,6 @@ def needed(name: str) -> bool:
 
 def _fold(magnitude: Tensor, direction: Tensor) -> Tensor:
     # The norm is taken over all but the first dimension, for transposed convolutions too.
-    norm = direction.flatten(1).norm(dim=1).reshape(magnitude.shape)
-    return direction * (magnitude / norm)
+    norm = torch.linalg.vector_norm(direction, dim=(1, 2), keepdim=True)
+    folded: Tensor = direction * (magnitude / norm)
+    return folded

@@ -174,6 +174,16 @@ def _check_fits(config: ParlerConfig, base: _Base) -> None:
             )
 
 
+def expected_tensors(config: ParlerConfig) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of a checkpoint's tensors, with T5's table under its first name and the
+    codec's convolutions folded. Nothing is allocated."""
+    nothing: frozenset[str] = frozenset()
+    return {
+        **_expected(*_modules(config), nothing),
+        **Codec(config.codec).expected(nothing),
+    }
+
+
 def _tokenizer(model_dir: Path, config: ParlerConfig) -> Tokenizer:
     # One tokenizer reads both the text and the description.
     return Tokenizer(model_dir, min(config.prompt_vocab_size, config.text_encoder.vocab_size))
