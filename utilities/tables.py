@@ -54,7 +54,7 @@ def ranking_table(title: str, rows: Sequence[Row]) -> Table:
     table.add_column("score (95 % interval)", justify="right")
     table.add_column("WER", justify="right")
     table.add_column("human likeness", justify="right")
-    ranks = tied_ranks([row.aggregate and row.aggregate.interval for row in rows])
+    ranks = tied_ranks([row.aggregate.interval if row.aggregate else None for row in rows])
     for rank, row in zip(ranks, rows, strict=True):
         table.add_row(
             "-" if rank is None else str(rank),

@@ -1,0 +1,172 @@
+"""Score a checkpoint as the service would, before you submit it.
+
+Exit codes: 0 scored; 2 the checkpoint, the repository or the arguments are at fault; 3 this
+machine or the hub is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TransferSpeedColumn,
+)
+from rich.text import Text
+
+from scoring.contract import (
+    AsrSpec,
+    ListedPrompts,
+    ParlerModel,
+    SeededPrompts,
+    TtsRequest,
+    TtsResult,
+)
+from scoring.entrypoint import EXIT_CODES, write_result
+from scoring.errors import ScoringError
+from scoring.tts.pipeline import evaluate
+from scoring.tts.prompts import load_prompts
+from utilities.errors import SubnetError
+from utilities.hub import Hub
+from utilities.settings import HubSettings
+from utilities.tables import sample_table, total
+
+VAR = Path("var")
+
+EXAMPLES = """\
+examples:
+  python scripts/evaluate_local.py --model_dir ./my-finetune
+  python scripts/evaluate_local.py --repo_namespace alice --repo_name my-finetune \\
+      --revision 3f2a... --num_prompts 50 --seed my-seed --device cuda --asr large-v3-turbo
+
+HF_ENDPOINT and HF_TOKEN are honoured. Exit codes: 0 scored; 2 the checkpoint, the repository or
+the arguments are at fault; 3 this machine or the hub is.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Evaluate what the arguments name and return the exit code."""
+    args = _parse(argv)
+    console = Console()
+    errors = Console(stderr=True)
+    try:
+        model_dir = args.model_dir or _download(args, errors)
+        out = args.out or VAR / "evaluate" / (args.repo_name or model_dir.name)
+        result = _evaluate(_request(args, model_dir), out, errors)
+    except ScoringError as error:
+        errors.print(Text(f"error: {error.message}", style="bold red"))
+        errors.print(Text(error.remedy))
+        return EXIT_CODES[error.code.fault]
+    except SubnetError as error:
+        errors.print(Text(f"error: {error.message}", style="bold red"))
+        errors.print(Text(error.remedy))
+        return 3 if error.transient else 2
+    except ValidationError as error:
+        for problem in error.errors():
+            where = ".".join(str(part) for part in problem["loc"])
+            errors.print(Text(f"error: {where}: {problem['msg']}", style="bold red"))
+        return 2
+    except KeyboardInterrupt:
+        errors.print("interrupted")
+        return 130
+    write_result(result, out)
+    console.print(sample_table(result))
+    console.print(total(result))
+    console.print(Text(f"audio and result.json are in {out}"))
+    return 0
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description="Speak prompts with a Parler-TTS checkpoint, transcribe and score them.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--model_dir", type=Path, help="a checkpoint directory on this machine")
+    parser.add_argument("--repo_namespace", help="the repository's owner on the hub")
+    parser.add_argument("--repo_name", help="the repository's name on the hub")
+    parser.add_argument("--revision", help="commit to fetch (default: the newest, then pinned)")
+    parser.add_argument("--num_prompts", type=int, default=8, help="how many prompts (default 8)")
+    parser.add_argument("--seed", default="local", help='names the prompts (default "local")')
+    parser.add_argument("--prompts", type=Path, help="your own prompts, a .jsonl file")
+    parser.add_argument(
+        "--base_dir",
+        type=Path,
+        help="the base model's directory: use its tokenizers, codec and settings, as a round does",
+    )
+    parser.add_argument("--asr", default="packaged", help="packaged, a Whisper size or a directory")
+    parser.add_argument("--asr_engine", default="faster-whisper", help="or openai-whisper")
+    parser.add_argument("--device", default="cpu", help="cpu (default), cuda or cuda:N")
+    parser.add_argument("--out", type=Path, help="where to write (default var/evaluate/<name>)")
+    args = parser.parse_args(argv)
+    repository = args.repo_namespace is not None and args.repo_name is not None
+    if (args.model_dir is None) == (not repository):
+        parser.error("name either --model_dir or both --repo_namespace and --repo_name")
+    return args
+
+
+def _request(args: argparse.Namespace, model_dir: Path) -> TtsRequest:
+    prompts: ListedPrompts | SeededPrompts
+    if args.prompts is not None:
+        prompts = ListedPrompts(prompts=load_prompts(args.prompts))
+    else:
+        prompts = SeededPrompts(seed=args.seed, count=args.num_prompts)
+    return TtsRequest(
+        synthesiser=ParlerModel(model_dir=model_dir, base_dir=args.base_dir),
+        prompts=prompts,
+        asr=AsrSpec(engine=args.asr_engine, model=args.asr),
+        device=args.device,
+    )
+
+
+def _evaluate(request: TtsRequest, out: Path, errors: Console) -> TtsResult:
+    bar = Progress(
+        TextColumn("speaking and scoring"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=errors,
+    )
+    with bar:
+        task = bar.add_task("", total=None)
+        return evaluate(
+            request, out, progress=lambda done, all_: bar.update(task, completed=done, total=all_)
+        )
+
+
+def _download(args: argparse.Namespace, errors: Console) -> Path:
+    """Fetch the repository at a pinned revision; what is there already is kept."""
+    settings = HubSettings()
+    token = settings.token.get_secret_value() if settings.token else None
+    hub = Hub(endpoint=settings.endpoint, token=token)
+    snapshot = hub.resolve_revision(args.repo_namespace, args.repo_name, args.revision)
+    into = VAR / "models" / f"{args.repo_namespace}--{args.repo_name}" / snapshot.revision
+    bar = Progress(
+        TextColumn(f"{snapshot.repo_id}@{snapshot.revision[:12]}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        console=errors,
+    )
+    with bar:
+        task = bar.add_task("", total=None)
+        return hub.download_revision(
+            snapshot.repo_id,
+            snapshot.revision,
+            into,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
