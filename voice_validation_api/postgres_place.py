@@ -150,7 +150,8 @@ def _binaries(home: Path, account: tuple[int, int] | None) -> Path:
         shutil.copytree(package / "pginstall", copy / package.name / "pginstall", symlinks=True)
         if libraries.is_dir():
             shutil.copytree(libraries, copy / libraries.name, symlinks=True)
-        for path in copy.rglob("*") if account is not None else ():
-            os.chown(path, *account, follow_symlinks=False)
+        if account is not None:
+            for path in copy.rglob("*"):
+                os.chown(path, *account, follow_symlinks=False)
         (copy / "complete").touch()
     return copy / package.name / "pginstall" / "bin"

@@ -355,6 +355,13 @@ def test_a_long_log_keeps_its_end(store: Store, queue: SubmissionQueue) -> None:
     assert log.endswith("the end")
 
 
+def terminate_all(dsn: str) -> None:
+    """End every other session on the database, and wait until they are gone."""
+    others = "datname = current_database() AND pid <> pg_backend_pid()"
+    run_sql(dsn, f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}")
+    wait_until(lambda: run_sql(dsn, f"SELECT pid FROM pg_stat_activity WHERE {others}") == [])
+
+
 @pytest.fixture
 def wakeup(dsn: str) -> Wakeup:
     """A listening worker."""
@@ -391,11 +398,7 @@ def test_a_stop_ends_the_waiting_at_once(dsn: str) -> None:
 
 
 def test_a_lost_connection_turns_waiting_into_polling(dsn: str, wakeup: Wakeup) -> None:
-    run_sql(
-        dsn,
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-        " WHERE application_name = 'worker-wakeup' AND datname = current_database()",
-    )
+    terminate_all(dsn)
     assert not wakeup.wait(timedelta(seconds=20))
     assert not wakeup.wait(timedelta(0))
     wakeup.listen()
@@ -403,20 +406,12 @@ def test_a_lost_connection_turns_waiting_into_polling(dsn: str, wakeup: Wakeup) 
     assert wakeup.wait(timedelta(seconds=20))
 
 
-def terminate_all(dsn: str) -> None:
-    run_sql(
-        dsn,
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-        " WHERE datname = current_database() AND pid <> pg_backend_pid()",
-    )
-
-
 def test_a_pool_survives_the_end_of_all_its_connections(
     dsn: str, store: Store, queue: SubmissionQueue
 ) -> None:
     store.submit(new_submission())
     terminate_all(dsn)
-    wait_until(lambda: store.queue_state().waiting == 1)
+    assert store.queue_state().waiting == 1
     terminate_all(dsn)
     assert queue.claim() is not None
 
@@ -435,6 +430,6 @@ def test_a_transaction_that_loses_its_connection_keeps_nothing(
 
 def test_a_malformed_connection_string_is_not_quoted() -> None:
     with pytest.raises(ValueError, match="malformed") as caught:
-        Database("postgresql://user:secret@host:port:port/x", size=1, application="tests")
+        Database("postgres//user:secret@host/db", size=1, application="tests")
     assert "secret" not in repr(caught.value)
     assert caught.value.__cause__ is None
