@@ -48,7 +48,7 @@ class FasterWhisper:
 
         A size is taken from the hub's cache, or fetched. Raises ScoringError: BAD_REQUEST for a
         name that is neither, ASSET_MISSING for files that are not there or do not load,
-        DEVICE_UNAVAILABLE.
+        DEVICE_UNAVAILABLE, OUT_OF_MEMORY.
         """
         kind, index = _device(device)
         directory = _directory(model)
@@ -62,6 +62,12 @@ class FasterWhisper:
                 cpu_threads=cpu_threads,
             )
         except (RuntimeError, ValueError) as error:
+            if "out of memory" in str(error):
+                raise ScoringError(
+                    FailureCode.OUT_OF_MEMORY,
+                    f"{device} has no room for the Whisper model {model}: {error}",
+                    "Free the device, or choose a smaller model.",
+                ) from error
             raise ScoringError(
                 FailureCode.ASSET_MISSING,
                 f"the Whisper model in {directory} does not load: {error}",
@@ -88,7 +94,7 @@ class FasterWhisper:
 def _device(device: str) -> tuple[str, int]:
     kind, _, index = device.partition(":")
     number = int(index or 0)
-    if kind == "cuda" and number >= ctranslate2.get_cuda_device_count():
+    if kind != "cpu" and number >= ctranslate2.get_cuda_device_count():
         raise ScoringError(
             FailureCode.DEVICE_UNAVAILABLE,
             f"faster-whisper sees no device {device}",

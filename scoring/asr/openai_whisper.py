@@ -5,6 +5,7 @@ Its weights are pickles. torch loads them with ``weights_only``, which runs no c
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -47,7 +48,7 @@ class OpenaiWhisper:
         weights = _weights(whisper, model)
         try:
             loaded = whisper.load_model(str(weights), device=device)
-        except (RuntimeError, KeyError, ValueError, EOFError) as error:
+        except (pickle.UnpicklingError, RuntimeError, KeyError, TypeError, EOFError) as error:
             raise ScoringError(
                 FailureCode.ASSET_MISSING,
                 f"the Whisper weights {weights} do not load: {error}",
