@@ -2,9 +2,10 @@
 
 The networks are those inside the package ``speechmos``: P.835 (signal, background and overall
 quality; Reddy et al., 2022) and P.808 (overall quality; Reddy et al., 2021). They are run here
-because importing ``speechmos`` compiles for many seconds and uses every core. For up to
-9.01 s of audio the figures are those of ``speechmos``; longer audio is cut into the fewest equal
-windows that cover it all, where ``speechmos`` takes one every second and leaves out the end.
+because importing ``speechmos`` compiles for many seconds and uses every core. For a window of
+9.01 s the figures are those of ``speechmos``. It is the choice of windows that differs: the fewest
+that cover all of the audio, where ``speechmos`` takes one every second, also of audio that it
+repeated to fill one, and leaves out the end.
 
 Scores run from 1 to 5. They measure quality, not humanity: good synthesisers score above people.
 """

@@ -7,9 +7,10 @@ One sample rate, hence one band, and one loudness: a quiet recording and a loud 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from scoring.audio import Audio, check, resample
+from scoring.audio import SILENCE_RMS, Audio, check, resample
+from scoring.errors import UnscorableAudioError
 
 SAMPLE_RATE = 16_000
 """What the DNSMOS and Silero models were trained on, in Hz."""
@@ -17,39 +18,38 @@ SAMPLE_RATE = 16_000
 LEVEL_DB = -26.0
 """Level of the speech itself relative to full scale; the usual one for speech in ITU-T tests."""
 
-# ITU-R BS.1770-4: level over blocks of 400 ms with three quarters overlap, those below -70 dB
-# left out first and then those 10 dB below the mean of the rest. Its filter for the outer ear
-# is left out: at one band it moves the level of speech by a constant.
-_BLOCK_SECONDS = 0.4
-_OVERLAP = 4
-_ABSOLUTE_GATE_DB = -70.0
-_RELATIVE_GATE_DB = -10.0
+# Level as in ITU-R BS.1770-4: over blocks of 400 ms with three quarters overlap, leaving out what
+# is silent first and then what is 10 dB below the mean of the rest. Silence is relative to the
+# loudest block here, so that the gain of a recording does not matter, and the filter for the
+# outer ear is left out: at one band it moves the level of speech by a constant.
+_BLOCK = 6_400
+_STEP = _BLOCK // 4
+_SILENCE = 1e-4
+_QUIET = 0.1
 
 
 def prepare(audio: Audio) -> NDArray[np.float32]:
     """16 kHz samples (n,) at the common level, without an offset.
 
-    Raises UnscorableAudioError for what ``audio.check`` refuses.
+    Raises UnscorableAudioError for what ``audio.check`` refuses, and where nothing is
+    left in the band.
     """
     check(audio)
-    samples = resample(audio, SAMPLE_RATE).samples.astype(np.float64)
-    samples -= samples.mean()
-    gain = 10.0 ** ((LEVEL_DB - _level_db(samples)) / 20.0)
+    # Before resampling, which would turn the step at either end into a click.
+    centred = audio.samples - audio.samples.mean(dtype=np.float64)
+    at_rate = resample(Audio(centred.astype(np.float32), audio.sample_rate), SAMPLE_RATE)
+    samples = at_rate.samples.astype(np.float64)
+    power = _power(samples)
+    if power < SILENCE_RMS**2:
+        raise UnscorableAudioError(f"the audio is silent below {SAMPLE_RATE // 2} Hz")
+    gain = 10.0 ** (LEVEL_DB / 20.0) / np.sqrt(power)
     return np.asarray(samples * gain, dtype=np.float32)
 
 
-def _level_db(samples: NDArray[np.float64]) -> float:
-    """Gated level, in dB relative to full scale; that of the whole where all is below the gate."""
-    block = int(_BLOCK_SECONDS * SAMPLE_RATE)
-    if len(samples) < block:
-        return float(_db(np.mean(samples**2)))
-    squares = np.lib.stride_tricks.sliding_window_view(samples**2, block)[:: block // _OVERLAP]
-    power = squares.mean(axis=1)
-    audible = power[_db(power) > _ABSOLUTE_GATE_DB]
-    if len(audible) == 0:
-        return float(_db(np.mean(samples**2)))
-    return float(_db(audible[_db(audible) > _db(audible.mean()) + _RELATIVE_GATE_DB].mean()))
-
-
-def _db(power: ArrayLike) -> NDArray[np.float64]:
-    return np.asarray(10.0 * np.log10(np.maximum(power, 1e-20)))
+def _power(samples: NDArray[np.float64]) -> float:
+    """Mean square of the parts of ``samples`` (n,) that are not pauses."""
+    if len(samples) < _BLOCK:
+        return float(np.mean(samples**2))
+    blocks = np.lib.stride_tricks.sliding_window_view(samples**2, _BLOCK)[::_STEP].mean(axis=1)
+    audible = blocks[blocks >= _SILENCE * blocks.max()]
+    return float(audible[audible >= _QUIET * audible.mean()].mean())

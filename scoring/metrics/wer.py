@@ -57,8 +57,12 @@ def corpus_wer(samples: Iterable[WordErrors]) -> float:
 
 
 def normalise(text: str) -> str:
-    """English text as words in one spelling, separated by single spaces."""
-    return str(_normaliser()(text)).strip()
+    """English text as words in one spelling, separated by single spaces.
+
+    Whisper's normaliser makes a word of the dots that end "I don't know...": such are left out.
+    """
+    words = str(_normaliser()(text)).split()
+    return " ".join(word for word in words if any(letter.isalnum() for letter in word))
 
 
 @cache
