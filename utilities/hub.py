@@ -263,7 +263,7 @@ class _Counter:
 def _bar_class(counter: _Counter) -> type[tqdm]:
     """An invisible progress bar that hands what arrives to ``counter``."""
 
-    class Bar(tqdm):  # type: ignore[misc]  # untyped
+    class Bar(tqdm):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **{**kwargs, "disable": True})  # type: ignore[no-untyped-call]
             counter.add(int(kwargs.get("initial", 0)))
