@@ -164,7 +164,7 @@ def _write(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
     try:
-        partial.write_text("".join(json.dumps(r, ensure_ascii=False) + "\n" for r in rows), "utf-8")
+        partial.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
