@@ -1,0 +1,58 @@
+"""Admission: asks the hub about a submission and lets the rules judge. No model is downloaded."""
+
+from __future__ import annotations
+
+from utilities.hub import Hub, RepoSnapshot
+from utilities.hub_errors import (
+    HubError,
+    RepositoryGatedError,
+    RepositoryRenamedError,
+    RevisionMissingError,
+)
+from utilities.model_reference import ModelReference
+from voice_validation_api.admission_rules import (
+    RefusedError,
+    check_access,
+    check_documents,
+    check_files,
+    check_hash,
+    document_limit,
+    is_document,
+)
+from voice_validation_api.failures import ServiceCode
+
+
+def admit(hub: Hub, reference: ModelReference) -> RepoSnapshot:
+    """The snapshot, at a pinned revision, of an admissible submission.
+
+    Without a revision in the reference it is that of the newest commit. Raises RefusedError, and
+    HubUnreachableError when the hub cannot tell.
+    """
+    check_hash(reference)
+    try:
+        snapshot = hub.resolve_revision(reference.namespace, reference.name, reference.revision)
+        check_access(snapshot)
+        check_files(snapshot)
+        documents = {
+            file.path: hub.read_small_file(snapshot, file.path, max_bytes=document_limit(file.path))
+            for file in snapshot.files
+            if is_document(file.path)
+        }
+    except HubError as error:
+        if error.transient:
+            raise
+        raise _refusal(error) from error
+    check_documents(snapshot, documents, competition_id=reference.competition_id)
+    return snapshot
+
+
+def _refusal(error: HubError) -> RefusedError:
+    """What a definite answer of the hub means for the submission."""
+    rule, code = "repository-public", ServiceCode.REPOSITORY_NOT_FOUND
+    if isinstance(error, RepositoryGatedError):
+        rule, code = "repository-not-gated", ServiceCode.REPOSITORY_NOT_PUBLIC
+    elif isinstance(error, RevisionMissingError):
+        rule, code = "revision-exists", ServiceCode.REVISION_NOT_FOUND
+    elif isinstance(error, RepositoryRenamedError):
+        rule, code = "repository-name", ServiceCode.REPOSITORY_NOT_FOUND
+    return RefusedError(rule, code, error.message, error.remedy)
