@@ -25,6 +25,7 @@ from rich.progress import (
 from rich.text import Text
 
 from scoring.contract import (
+    MAX_PROMPTS,
     AsrSpec,
     ListedPrompts,
     ParlerModel,
@@ -96,7 +97,9 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--repo_namespace", help="the repository's owner on the hub")
     parser.add_argument("--repo_name", help="the repository's name on the hub")
     parser.add_argument("--revision", help="commit to fetch (default: the newest, then pinned)")
-    parser.add_argument("--num_prompts", type=int, default=8, help="how many prompts (default 8)")
+    parser.add_argument(
+        "--num_prompts", type=_count, default=8, help="how many prompts (default 8)"
+    )
     parser.add_argument("--seed", default="local", help='names the prompts (default "local")')
     parser.add_argument("--prompts", type=Path, help="your own prompts, a .jsonl file")
     parser.add_argument(
@@ -109,10 +112,18 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--device", default="cpu", help="cpu (default), cuda or cuda:N")
     parser.add_argument("--out", type=Path, help="where to write (default var/evaluate/<name>)")
     args = parser.parse_args(argv)
-    repository = args.repo_namespace is not None and args.repo_name is not None
-    if (args.model_dir is None) == (not repository):
+    repository = (args.repo_namespace, args.repo_name)
+    if args.model_dir is None and None in repository:
         parser.error("name either --model_dir or both --repo_namespace and --repo_name")
+    if args.model_dir is not None and repository != (None, None):
+        parser.error("--model_dir and a repository exclude each other")
     return args
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= MAX_PROMPTS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {MAX_PROMPTS}")
+    return int(text)
 
 
 def _request(args: argparse.Namespace, model_dir: Path) -> TtsRequest:
