@@ -111,6 +111,13 @@ class Store:
             },
         )
 
+    def unpark(self, submission_id: SubmissionId) -> Submission | None:
+        """Put a parked submission back behind the others, its errors forgotten.
+
+        None if it is not parked.
+        """
+        return self._database.fetch_one(Submission, "unpark_submission", {"id": submission_id})
+
     def recent(self, *, limit: int, offset: int = 0) -> tuple[RecentEntry, ...]:
         """The newest submissions first."""
         return self._database.fetch(RecentEntry, "recent_submissions", _page(limit, offset))
@@ -183,6 +190,11 @@ class Store:
         with self._database.transaction() as transaction:
             transaction.execute("clear_minerboard", {"competition_id": competition_id})
             transaction.insert_many("insert_minerboard", rows)
+
+    def update_miner(self, entry: MinerboardEntry) -> None:
+        """Write one miner's entry; the others stay."""
+        with self._database.transaction() as transaction:
+            transaction.execute("upsert_minerboard_entry", asdict(entry))
 
     def minerboard(
         self, competition_id: str, *, limit: int, offset: int = 0

@@ -22,6 +22,16 @@ DELETE FROM minerboard WHERE competition_id = %(competition_id)s;
 -- The operator's list of miners; many rows at once.
 INSERT INTO minerboard (competition_id, uid, hotkey, submission_hash, block, details) VALUES %s;
 
+-- name: upsert_minerboard_entry
+-- One miner's entry.
+INSERT INTO minerboard (competition_id, uid, hotkey, submission_hash, block, details)
+VALUES (
+    %(competition_id)s, %(uid)s, %(hotkey)s, %(submission_hash)s, %(block)s, %(details)s
+)
+ON CONFLICT (competition_id, uid) DO UPDATE SET
+    hotkey = excluded.hotkey, submission_hash = excluded.submission_hash,
+    block = excluded.block, details = excluded.details, updated_at = now();
+
 -- name: minerboard
 -- The operator's list, each beside the newest submission under its hash and hotkey.
 SELECT
