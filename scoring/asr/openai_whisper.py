@@ -11,22 +11,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from scoring.asr.base import SAMPLE_RATE
+from scoring.asr.base import DECODING, SAMPLE_RATE
 from scoring.asr.weights import files_digest, is_rehearsal
 from scoring.asr.windows import windows
 from scoring.audio import Audio, resample
 from scoring.contract import AsrInfo, FailureCode
 from scoring.errors import ScoringError
-
-# As for faster-whisper: no fallback to random decoding, no text carried over.
-_DECODING: dict[str, Any] = {
-    "language": "en",
-    "task": "transcribe",
-    "beam_size": 5,
-    "temperature": 0.0,
-    "condition_on_previous_text": False,
-    "without_timestamps": True,
-}
 
 
 @dataclass(frozen=True)
@@ -67,7 +57,7 @@ class OpenaiWhisper:
         """The transcript, window by window; empty where Whisper hears no speech."""
         half = self.model.device.type == "cuda"
         texts = [
-            self.model.transcribe(window, fp16=half, **_DECODING)["text"].strip()
+            self.model.transcribe(window, fp16=half, **DECODING)["text"].strip()
             for window in windows(resample(audio, SAMPLE_RATE).samples)
         ]
         return " ".join(text for text in texts if text)
