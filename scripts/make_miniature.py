@@ -5,7 +5,7 @@
 It holds everything a published repository holds: config, generation config, tokenizer and
 safetensors; parler-tts loads it too. It speaks noise: tokens are chosen by random weights. Only
 ending is built in as training would: once a codebook has ended, the next one ends a column later.
-The same options give the same bytes on every machine.
+The same options give the same weights on every machine.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import string
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,21 +29,22 @@ from scoring.tts.parler.load import expected_tensors
 
 Array = NDArray[np.float64]
 
+LETTERS = string.ascii_lowercase + string.digits + string.punctuation
 HIDDEN = 64
 TEXT_HEAD_WIDTH = 16
 CODEBOOK_SIZE = 1_024
 VOCABULARY = 1_088
 PAD = EOS = CODEBOOK_SIZE
 BOS = CODEBOOK_SIZE + 1
-MAX_POSITIONS = 1_024
+_TOKEN_IDS = {"bos_token_id": BOS, "eos_token_id": EOS, "pad_token_id": PAD}
 # Gains that make greedy and sampled tokens wander instead of repeating, found by trial.
 ATTENTION_GAIN = 2.0
 EMBEDDING_SCALE = 0.5
 HEAD_SCALE = 0.35
 # Every token pushes along one direction at random; when a column's pushes add up far enough, the
 # first codebook ends. Found by trial: a few seconds of audio as a rule.
-END_PUSH = 4.5
-END_HEAD = 2.3
+END_PUSH = 7.0
+END_HEAD = 2.0
 # How strongly an ended codebook pulls the next one after it.
 END_PULL = 12.0
 OUTPUT_GAIN = 0.02
@@ -71,14 +73,12 @@ def make_miniature(out: Path, *, seed: int, options: MiniatureOptions = Miniatur
     out.mkdir(parents=True, exist_ok=True)
     tokenizer = _tokenizer()
     tokenizer.save(str(out / "tokenizer.json"))
-    _write_json(out / "tokenizer_config.json", _TOKENIZER_CONFIG)
+    _write_json(out / "tokenizer_config.json", {"tokenizer_class": "T5Tokenizer", "extra_ids": 0})
     _write_json(out / "config.json", _config(options, tokenizer.get_vocab_size()))
     _write_json(out / "generation_config.json", _generation_config(options))
     random = np.random.RandomState(seed)
     shapes = expected_tensors(load_config(out))
-    tensors = {
-        name: _tensor(name, shape, random, options) for name, shape in sorted(shapes.items())
-    }
+    tensors = {name: _tensor(name, shapes[name], random, options) for name in sorted(shapes)}
     if options.codec == "dac_on_the_hub":
         tensors = _with_weight_norm(tensors)
     stored = {name: np.ascontiguousarray(t, dtype=np.float16) for name, t in tensors.items()}
@@ -91,26 +91,22 @@ def _config(options: MiniatureOptions, text_vocabulary: int) -> dict[str, Any]:
         "audio_encoder": _codec_config(options),
         "decoder": {
             "activation_function": "gelu",
-            "bos_token_id": BOS,
-            "eos_token_id": EOS,
             "ffn_dim": 2 * HIDDEN,
             "hidden_size": HIDDEN,
-            "max_position_embeddings": MAX_POSITIONS,
+            "max_position_embeddings": 1_024,
             "model_type": "parler_tts_decoder",
             "num_attention_heads": 4,
             "num_codebooks": options.codebooks,
             "num_cross_attention_key_value_heads": options.cross_key_value_heads,
             "num_hidden_layers": 2,
             "num_key_value_heads": options.key_value_heads,
-            "pad_token_id": PAD,
             "rope_embeddings": options.positions == "rope",
             "use_fused_lm_heads": options.fused_heads,
             "vocab_size": VOCABULARY,
+            **_TOKEN_IDS,
         },
-        "decoder_start_token_id": BOS,
         "is_encoder_decoder": True,
         "model_type": "parler_tts",
-        "pad_token_id": PAD,
         "prompt_cross_attention": options.prompt_cross_attention,
         "text_encoder": {
             "d_ff": 2 * options.text_width,
@@ -152,14 +148,12 @@ def _codec_config(options: MiniatureOptions) -> dict[str, Any]:
 
 def _generation_config(options: MiniatureOptions) -> dict[str, Any]:
     return {
-        "bos_token_id": BOS,
         "decoder_start_token_id": BOS,
         "do_sample": True,
-        "eos_token_id": EOS,
         "guidance_scale": 1,
         "max_length": options.max_length,
         "min_new_tokens": options.min_new_tokens,
-        "pad_token_id": PAD,
+        **_TOKEN_IDS,
     }
 
 
@@ -216,9 +210,7 @@ def _heads(
 
 def _direction(*, period: int) -> Array:
     """A unit vector without mean, which layer norm keeps; other periods are at right angles."""
-    wave = np.repeat([1.0, -1.0], period // 2)
-    direction: Array = np.tile(wave, HIDDEN // period) / math.sqrt(HIDDEN)
-    return direction
+    return np.tile(np.repeat([1.0, -1.0], period // 2), HIDDEN // period) / math.sqrt(HIDDEN)
 
 
 def _codec_spread(shape: tuple[int, ...]) -> float:
@@ -234,17 +226,13 @@ def _codec_spread(shape: tuple[int, ...]) -> float:
 
 
 def _uniform(random: np.random.RandomState, shape: tuple[int, ...], spread: float) -> Array:
-    """Uniform with standard deviation ``spread``: unlike normal draws these need no logarithm, so
-    they are the same to the last bit everywhere."""
-    drawn: Array = (random.random_sample(shape) * 2 - 1) * (spread * math.sqrt(3))
-    return drawn
+    """Uniform with standard deviation ``spread``: no logarithm whose last bit may differ."""
+    return (random.random_sample(shape) * 2 - 1) * (spread * math.sqrt(3))
 
 
 def _sinusoids(positions: int, width: int) -> Array:
     """Cosines, then sines, at frequencies from 1 down to 1/10000, as parler-tts makes them."""
-    half = width // 2
-    frequencies = np.exp(np.arange(half) * -(math.log(10_000) / (half - 1)))
-    angles = np.arange(positions)[:, None] * frequencies[None]
+    angles = np.arange(positions)[:, None] * np.geomspace(1, 1e-4, width // 2)
     return np.concatenate([np.cos(angles), np.sin(angles)], axis=1)
 
 
@@ -255,7 +243,7 @@ def _with_weight_norm(tensors: dict[str, Array]) -> dict[str, Array]:
         if name.startswith("audio_encoder.") and name.endswith(".weight") and tensor.ndim == 3:
             module = name.removesuffix("weight")
             split[f"{module}weight_g"] = np.sqrt((tensor**2).sum(axis=(1, 2), keepdims=True))
-            split[f"{module}weight_v"] = tensor
+            split[f"{module}weight_v"] = 2 * tensor  # its length does not count
         else:
             split[name] = tensor
     return split
@@ -263,34 +251,20 @@ def _with_weight_norm(tensors: dict[str, Array]) -> dict[str, Array]:
 
 _SPECIAL = ("<pad>", "</s>", "<unk>")
 _WORDS = (
-    "a about after all also an and any are as at back be because been before but by call can "
-    "clear come could day did do down each even every expressive eyes far fast female few find "
-    "first for from gave gentle get give go good great had has have he hear her here high him "
-    "his home how i if in into is it its just know last like little long look made make male "
-    "man many me more most much my never new no noise not now of on one only or other our out "
-    "over people pitch place quality quiet read recording room said same say see she should "
-    "slow small so some sound speaker speaks speech still such take tell than that the their "
-    "them then there these they thing think this time to tone two under up us very voice walk "
-    "want warm was water way we well were what when where which while who will with word work "
-    "would year yes you young your "
+    "a and are as at back be but by can clear day do down even every far fast female first for "
+    "from go good have he hear her his home how i in is it like little long look low male me more "
+    "much never no of on one or out over people quiet room said she should slow so speaker that "
+    "the them they this time to tone two very voice warm was water we what when where with you"
 )
-_TOKENIZER_CONFIG = {
-    "eos_token": "</s>",
-    "extra_ids": 0,
-    "pad_token": "<pad>",
-    "tokenizer_class": "T5Tokenizer",
-    "unk_token": "<unk>",
-}
 
 
 def _tokenizer() -> Tokenizer:
     """A T5-like unigram tokenizer in which whole words are likelier than their letters."""
-    letters = [chr(code) for code in range(ord("!"), ord("~") + 1)]
     tokenizer = Tokenizer(
         models.Unigram(
             [(special, 0.0) for special in _SPECIAL]
             + [(f"▁{word}", -6.0) for word in _WORDS.split()]
-            + [(letter, -10.0) for letter in ("▁", *letters)],
+            + [(letter, -10.0) for letter in "▁" + LETTERS],
             unk_id=_SPECIAL.index("<unk>"),
         )
     )
@@ -315,13 +289,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--positions", choices=("sinusoidal", "rope"), default="sinusoidal")
     parser.add_argument("--codebooks", type=int, choices=(4, 9), default=9)
-    parser.add_argument("--codec", choices=("dac", "dac_on_the_hub"), default="dac")
     given = parser.parse_args(arguments)
-    options = MiniatureOptions(
-        positions=given.positions, codebooks=given.codebooks, codec=given.codec
-    )
+    options = MiniatureOptions(positions=given.positions, codebooks=given.codebooks)
     make_miniature(given.out, seed=given.seed, options=options)
-    print(f"{given.out}: {json.dumps(asdict(options))}, seed {given.seed}")
+    print(f"made a miniature with seed {given.seed} in {given.out}")
 
 
 if __name__ == "__main__":

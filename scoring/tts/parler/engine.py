@@ -121,14 +121,21 @@ class ParlerEngine:
         except torch.OutOfMemoryError as error:
             raise _out_of_memory(error) from error
 
-    def greedy(self, text: str, description: str) -> Generated:
+    def greedy(self, texts: Sequence[str], description: str) -> list[Generated]:
         """The audio tokens of always choosing the likeliest, up to the settings' own length cap.
 
         Raises TextError for a text that cannot be spoken.
         """
-        request = SpeakRequest(text, description, seed=0, max_seconds=math.inf)
+        encoded: dict[str, Tensor] = {}
+        requests = [SpeakRequest(text, description, 0, math.inf) for text in texts]
+        prepared = [self._prepare(request, encoded) for request in requests]
         generator = self._generator(replace(self._model.settings, do_sample=False))
-        return next(iter(generator.run([self._prepare(request, {})])))
+        return sorted(generator.run(prepared), key=lambda generated: generated.index)
+
+    def decode(self, codes: Tensor) -> NDArray[np.float32]:
+        """The sound, (samples,), of (codebooks, frames) audio tokens; see `Codec.decode`."""
+        audio = self._model.codec.decode(codes.to(self._device))
+        return audio.clamp(-1, 1).cpu().numpy()
 
     def _generator(self, settings: GenerationSettings) -> Generator:
         model = self._model
@@ -174,12 +181,11 @@ class ParlerEngine:
         frames = generated.codes.shape[1]
         if not frames:
             return self._failed(index, "the model ended before its first frame of audio")
-        audio = self._model.codec.decode(generated.codes)
-        if not bool(audio.isfinite().all()):
+        audio = self.decode(generated.codes)
+        if not np.isfinite(audio).all():
             reason = f"{FailureCode.NUMERIC_FAILURE.name}: the codec's output was not finite"
             return self._failed(index, reason)
-        sound = audio.clamp(-1, 1).float().cpu().numpy()
-        return Spoken(index, sound, self.sample_rate, frames, generated.truncated, None)
+        return Spoken(index, audio, self.sample_rate, frames, generated.truncated, None)
 
     def _failed(self, index: int, reason: str) -> Spoken:
         return Spoken(index, None, self.sample_rate, 0, False, reason)
