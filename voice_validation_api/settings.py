@@ -14,7 +14,11 @@ class ServiceSettings(BaseSettings):
     """What the API and the workers share."""
 
     model_config = SettingsConfigDict(
-        env_file=".env", extra="ignore", frozen=True, populate_by_name=True
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        populate_by_name=True,
     )
 
     postgres_url: SecretStr | None = Field(

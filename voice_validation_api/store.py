@@ -156,6 +156,11 @@ class Store:
         params = {"submission_id": submission_id, **_page(limit, offset)}
         return self._database.fetch(StoredSample, "samples_of_submission", params)
 
+    def sample(self, submission_id: SubmissionId, prompt_index: int) -> StoredSample | None:
+        """The sample of one prompt behind the newest score of a submission."""
+        params = {"submission_id": submission_id, "prompt_index": prompt_index}
+        return self._database.fetch_one(StoredSample, "sample_of_submission", params)
+
     def calibrations(self, competition_id: str) -> tuple[Calibration, ...]:
         """The anchors of the scale, newest first.
 

@@ -38,6 +38,17 @@ WHERE evaluation_id = (
 ORDER BY prompt_index
 LIMIT %(limit)s OFFSET %(offset)s;
 
+-- name: sample_of_submission
+-- The sample of one prompt behind the newest score of a submission.
+SELECT
+    prompt_index, text, prompt, outcome, reason, audio, seconds, truncated, transcript, errors,
+    wer, human_likeness, score, components
+FROM samples
+WHERE prompt_index = %(prompt_index)s AND evaluation_id = (
+    SELECT evaluation_id FROM results WHERE submission_id = %(submission_id)s
+    ORDER BY evaluation_id DESC LIMIT 1
+);
+
 -- name: leaderboard
 -- The ranking under the protocol of the newest score: scores of different protocols never mix.
 SELECT
