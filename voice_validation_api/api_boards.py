@@ -1,0 +1,230 @@
+"""What callers get about many submissions at once: boards, the queue, the service's health."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import Field
+
+from scoring.contract import Interval
+from voice_validation_api.api_models import Answer, interval_of, public_revision
+from voice_validation_api.records import (
+    Calibration,
+    LeaderboardEntry,
+    MinerboardRow,
+    QueueState,
+    RecentEntry,
+)
+
+
+class LeaderboardRow(Answer):
+    """One scored submission. Entries whose intervals overlap share a rank."""
+
+    rank: int
+    id: int
+    hotkey: str
+    repo: str
+    revision: str
+    status: str
+    score: float
+    interval: Interval
+    wer: float
+    human_likeness: float
+    block: int
+    recorded_at: datetime
+
+    @classmethod
+    def of(cls, rank: int, entry: LeaderboardEntry) -> LeaderboardRow:
+        """The row of a leaderboard entry."""
+        return cls(
+            rank=rank,
+            id=entry.submission_id,
+            hotkey=entry.hotkey,
+            repo=f"{entry.namespace}/{entry.name}",
+            revision=entry.revision,
+            status=entry.status.value,
+            score=entry.score,
+            interval=interval_of(entry),
+            wer=entry.wer,
+            human_likeness=entry.human_likeness,
+            block=entry.block,
+            recorded_at=entry.recorded_at,
+        )
+
+
+class CalibrationRow(Answer):
+    """How a reference voice scores on the same prompts: an anchor of the scale."""
+
+    name: str = Field(examples=["hibari"])
+    status: Literal["COMPLETED"] = "COMPLETED"
+    score: float
+    interval: Interval
+    wer: float
+    human_likeness: float
+
+    @classmethod
+    def of(cls, row: Calibration) -> CalibrationRow:
+        """The row of a calibration."""
+        return cls(
+            name=row.voice,
+            score=row.score,
+            interval=interval_of(row),
+            wer=row.wer,
+            human_likeness=row.human_likeness,
+        )
+
+
+class Leaderboard(Answer):
+    """The ranking of one competition under one protocol, and the anchors of its scale."""
+
+    competition_id: str
+    protocol: str | None = Field(description="Scores under different protocols never mix.")
+    rows: tuple[LeaderboardRow, ...]
+    calibration: tuple[CalibrationRow, ...]
+
+
+class RecentAnswer(Answer):
+    """One of the newest submissions, whatever became of it."""
+
+    id: int
+    hash: str
+    competition_id: str
+    repo_namespace: str
+    repo_name: str
+    config_template: str
+    hotkey: str
+    revision: str | None
+    block: int
+    status: str
+    priority: str
+    failure_kind: int | None
+    notes: str | None = Field(description="Why it failed, or why its last attempt did.")
+    total_score: float | None
+    wer: float | None
+    human_likeness: float | None
+    created_at: datetime
+    updated_at: datetime
+
+    @classmethod
+    def of(cls, row: RecentEntry) -> RecentAnswer:
+        """The answer about one entry."""
+        return cls(
+            id=row.submission_id,
+            hash=row.submission_hash,
+            competition_id=row.competition_id,
+            repo_namespace=row.namespace,
+            repo_name=row.name,
+            config_template=row.config_template,
+            hotkey=row.hotkey,
+            revision=public_revision(row.revision),
+            block=row.block,
+            status=row.status.value,
+            priority=row.priority.value,
+            failure_kind=row.failure_kind,
+            notes=row.failure_message,
+            total_score=row.score,
+            wer=row.wer,
+            human_likeness=row.human_likeness,
+            created_at=row.created_at,
+            updated_at=row.updated_at,
+        )
+
+
+class MinerAnswer(Answer):
+    """One miner of the operator's list, beside its newest submission under that hash."""
+
+    uid: int
+    hotkey: str
+    hash: str | None
+    block: int | None
+    status: str | None
+    total_score: float | None
+    details: dict[str, Any]
+    updated_at: datetime
+
+    @classmethod
+    def of(cls, row: MinerboardRow) -> MinerAnswer:
+        """The answer about one row."""
+        return cls(
+            uid=row.uid,
+            hotkey=row.hotkey,
+            hash=row.submission_hash,
+            block=row.block,
+            status=None if row.status is None else row.status.value,
+            total_score=row.score,
+            details=row.details,
+            updated_at=row.updated_at,
+        )
+
+
+class RunningAnswer(Answer):
+    """A submission that a worker holds now."""
+
+    id: int
+    status: str
+    worker_id: str
+    attempts: int
+    started_at: datetime
+    lease_expires_at: datetime
+
+
+class QueueAnswer(Answer):
+    """The queue at a glance."""
+
+    waiting: int
+    retrying: int = Field(description="Behind all others, after an error of ours.")
+    parked: int = Field(description="Retries used up: an operator has to look.")
+    completed: int
+    failed: int
+    running: tuple[RunningAnswer, ...]
+
+    @classmethod
+    def of(cls, state: QueueState) -> QueueAnswer:
+        """The answer about the queue."""
+        running = tuple(
+            RunningAnswer(
+                id=lease.submission_id,
+                status=lease.status.value,
+                worker_id=lease.worker_id,
+                attempts=lease.attempts,
+                started_at=lease.started_at,
+                lease_expires_at=lease.lease_expires_at,
+            )
+            for lease in state.running
+        )
+        return cls(
+            waiting=state.waiting,
+            retrying=state.retrying,
+            parked=state.parked,
+            completed=state.completed,
+            failed=state.failed,
+            running=running,
+        )
+
+
+class Health(Answer):
+    """Whether the service can work."""
+
+    status: Literal["ok", "unavailable"]
+    database: Literal["ok", "unavailable"]
+    hub: str = Field(
+        description="The model hub that is asked.", examples=["https://huggingface.co"]
+    )
+    hub_token: bool = Field(description="Whether the service has a token for the hub.")
+    admin_key: bool = Field(description="Whether an admin key is configured.")
+
+
+class Root(Answer):
+    """What this is."""
+
+    name: str
+    version: str
+    documentation: str
+    endpoints: tuple[str, ...]
+
+
+class Accepted(Answer):
+    """What was sent is stored."""
+
+    status: Literal["ok"] = "ok"

@@ -1,0 +1,145 @@
+"""The validation API: admits submissions, shows scores, keeps reports.
+
+    python voice_validation_api/validation_api.py [--main-api-port 7777] [--host 127.0.0.1]
+
+Settings come from the environment and ``.env``. Exit codes: 0 stopped as told, 2 wrong settings or
+an address that cannot be listened on, 3 no usable database.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
+from socket import socket
+
+from fastapi import FastAPI
+from pydantic import ValidationError
+
+from utilities.http_server import CannotListenError, bind, serve, url_of
+from utilities.hub import Hub
+from utilities.logs import configure_logging
+from voice_validation_api import (
+    routes_boards,
+    routes_models,
+    routes_reports,
+    routes_service,
+    routes_submissions,
+)
+from voice_validation_api.api_errors import install_error_handlers, problems_told
+from voice_validation_api.api_limits import BodyLimitMiddleware
+from voice_validation_api.api_services import Services
+from voice_validation_api.api_settings import ApiSettings
+from voice_validation_api.database import Database, DatabaseUnavailableError
+from voice_validation_api.migrations import MigrationError
+from voice_validation_api.postgres import UnsuitableDatabaseError, ensure_postgres
+from voice_validation_api.postgres_place import PostgresServerError
+from voice_validation_api.store import Store
+
+VERSION = "1.0.0"
+EXIT_SETTINGS, EXIT_DATABASE = 2, 3
+
+log = logging.getLogger("validation_api")
+
+
+def create_app(services: Services) -> FastAPI:
+    """The application; it owns nothing and starts nothing."""
+    app = FastAPI(
+        title="Speech subnet validation API",
+        version=VERSION,
+        description="Submissions of text-to-speech models, their scores and their ranking. "
+        'Errors are always `{"error": {"code", "message", "remedy"}}`.',
+        # The interactive pages load scripts from other hosts.
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.services = services
+    app.add_middleware(BodyLimitMiddleware)
+    install_error_handlers(app)
+    for routes in (
+        routes_service,
+        routes_models,
+        routes_submissions,
+        routes_boards,
+        routes_reports,
+    ):
+        app.include_router(routes.router)
+    return app
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the API until SIGINT or SIGTERM; returns the exit code."""
+    try:
+        settings = _settings(argv)
+    except ValidationError as error:
+        sys.stderr.write(f"wrong settings: {problems_told(error.errors())}\n")
+        return EXIT_SETTINGS
+    configure_logging(settings.log_level)
+    # What is started below is stopped again, whenever the signal comes.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with closing(bind(settings.host, settings.main_api_port)) as listener:
+            return _run(settings, listener)
+    except CannotListenError as error:
+        log.critical("%s. %s", error.message, error.remedy)
+        return EXIT_SETTINGS
+    except KeyboardInterrupt:
+        return 0
+
+
+def _run(settings: ApiSettings, listener: socket) -> int:
+    with ExitStack() as resources:
+        try:
+            database = _open_database(settings, resources)
+        except (
+            DatabaseUnavailableError,
+            UnsuitableDatabaseError,
+            PostgresServerError,
+            MigrationError,
+            ValueError,
+        ) as error:
+            log.critical("no usable database: %s. POSTGRES_URL says which one is used.", error)
+            return EXIT_DATABASE
+        if settings.admin_key is None:
+            log.warning("ADMIN_KEY is unset: nobody can submit models")
+        token = settings.hub_token
+        hub = Hub(endpoint=settings.hub_endpoint, token=token.get_secret_value() if token else None)
+        app = create_app(Services(Store(database), hub, settings))
+        log.info("listening on %s", url_of(listener))
+        serve(app, listener)
+    log.info("stopped")
+    return 0
+
+
+def _open_database(settings: ApiSettings, resources: ExitStack) -> Database:
+    url = settings.postgres_url
+    dsn = resources.enter_context(
+        ensure_postgres(
+            url.get_secret_value() if url else None,
+            settings.var_dir,
+            wait_seconds=settings.postgres_wait_seconds,
+        )
+    )
+    size = settings.database_connections
+    return resources.enter_context(closing(Database(dsn, size=size, application="validation-api")))
+
+
+def _settings(argv: Sequence[str] | None) -> ApiSettings:
+    parser = argparse.ArgumentParser(
+        description="The validation API.",
+        epilog="Settings come from the environment and .env as well: POSTGRES_URL, ADMIN_KEY, "
+        "VAR_DIR, HF_ENDPOINT, HF_TOKEN, MAIN_API_PORT, MAIN_API_HOST.",
+    )
+    parser.add_argument("--main-api-port", type=int, help="default 7777; 0 takes any free port")
+    parser.add_argument("--host", help="default 127.0.0.1; 0.0.0.0 for every address")
+    flags = {
+        key: value for key, value in vars(parser.parse_args(argv)).items() if value is not None
+    }
+    return ApiSettings(**flags)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
