@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -75,10 +76,8 @@ class ParlerEngine:
         come from there. Raises ScoringError whose code says what was wrong and whose fault it is.
         """
         place = _device(device)
-        try:
+        with _memory_errors():
             return cls(load_model(model_dir, device=place, base_dir=base_dir), place)
-        except torch.OutOfMemoryError as error:
-            raise _out_of_memory(error) from error
 
     @property
     def weights_digest(self) -> str:
@@ -106,9 +105,9 @@ class ParlerEngine:
         What a request sounds like depends on nothing but the model, the request and the machine.
         Raises ScoringError (OUT_OF_MEMORY) when the device cannot hold the work.
         """
-        prepared: dict[int, GenerationInput] = {}
-        encoded: dict[str, Tensor] = {}
-        try:
+        with _memory_errors():
+            prepared: dict[int, GenerationInput] = {}
+            encoded: dict[str, Tensor] = {}
             for index, request in enumerate(requests):
                 outcome = self._attempt(index, request, encoded)
                 if isinstance(outcome, Spoken):
@@ -118,8 +117,6 @@ class ParlerEngine:
             places = list(prepared)
             for generated in self._generator(self._model.settings).run(list(prepared.values())):
                 yield self._voice(places[generated.index], generated)
-        except torch.OutOfMemoryError as error:
-            raise _out_of_memory(error) from error
 
     def greedy(self, texts: Sequence[str], description: str) -> list[Generated]:
         """The audio tokens of always choosing the likeliest, up to the settings' own length cap.
@@ -180,7 +177,8 @@ class ParlerEngine:
             return self._failed(index, f"{FailureCode.NUMERIC_FAILURE.name}: {generated.failure}")
         frames = generated.codes.shape[1]
         if not frames:
-            return self._failed(index, "the model ended before its first frame of audio")
+            reason = "no audio: the model ended at once, or its tokens mean nothing to the codec"
+            return self._failed(index, reason)
         audio = self.decode(generated.codes)
         if not np.isfinite(audio).all():
             reason = f"{FailureCode.NUMERIC_FAILURE.name}: the codec's output was not finite"
@@ -220,7 +218,18 @@ def _device(name: str) -> torch.device:
     return device
 
 
-def _out_of_memory(error: torch.OutOfMemoryError) -> ScoringError:
-    return ScoringError(
-        FailureCode.OUT_OF_MEMORY, f"the device ran out of memory: {error}", "Use a larger device."
-    )
+@contextmanager
+def _memory_errors() -> Iterator[None]:
+    """Turn torch's ways of running out of memory into ours."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        # On the CPU torch raises a bare RuntimeError that only its text tells apart.
+        known = isinstance(error, MemoryError | torch.OutOfMemoryError)
+        if not known and "allocate memory" not in str(error):
+            raise
+        raise ScoringError(
+            FailureCode.OUT_OF_MEMORY,
+            f"the device ran out of memory: {error}",
+            "Evaluate on a machine with more memory.",
+        ) from error

@@ -17,7 +17,7 @@ REMEDY = "Publish the configuration that parler-tts saved with the model."
 def read_json_object(path: Path) -> dict[str, Any]:
     """The JSON object in ``path``. Raises ScoringError (CONFIG_INVALID)."""
     if path.is_symlink() or not path.is_file():
-        raise invalid(f"{path.name} is missing from {path.parent}")
+        raise invalid(f"{path.name} is missing or no regular file")
     with path.open("rb") as file:
         raw = file.read(MAX_JSON_BYTES + 1)
     if len(raw) > MAX_JSON_BYTES:

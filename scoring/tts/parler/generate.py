@@ -17,6 +17,7 @@ from torch import Tensor
 from scoring.tts.parler.attention import KeyValueCache, Memory
 from scoring.tts.parler.config import MAX_POSITIONS, ParlerConfig
 from scoring.tts.parler.model import ParlerDecoder
+from scoring.tts.parler.sampling import warped
 from scoring.tts.parler.settings import GenerationSettings
 
 # Caches are read in steps of this many positions, so that short sequences cost little.
@@ -195,7 +196,7 @@ class Generator:
             slot.has_eos |= is_eos
 
     def _processed(self, slots: list[_Slot], logits: Tensor) -> Tensor:
-        """Scores after the rules about ending and, for sampling, the warpers in their order."""
+        """Scores after the rules about ending and, for sampling, about likelihood."""
         scores = logits.clone()
         eos = self.settings.eos_token_id
         for row, slot in enumerate(slots):
@@ -208,16 +209,7 @@ class Generator:
                 scores[row, :, eos] = -torch.inf
         if not self.settings.do_sample:
             return scores
-        scores = scores / self.settings.temperature
-        if self.settings.top_k:
-            k = min(self.settings.top_k, scores.shape[-1])
-            scores = scores.masked_fill(scores < scores.topk(k).values[..., -1:], -torch.inf)
-        if self.settings.top_p < 1:
-            ordered, order = scores.sort(descending=False)
-            unlikely = ordered.softmax(dim=-1).cumsum(dim=-1) <= 1 - self.settings.top_p
-            unlikely[..., -1] = False
-            scores = scores.masked_fill(unlikely.scatter(-1, order, unlikely), -torch.inf)
-        return scores
+        return warped(scores, self.settings)
 
     def _finish(self, slot: _Slot) -> Generated:
         codes = undelayed(slot.grid[:, : slot.columns], slot.max_length, self.settings)

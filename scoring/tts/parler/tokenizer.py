@@ -15,8 +15,8 @@ from scoring.errors import ScoringError
 
 TOKENIZER_FILE = "tokenizer.json"
 MAX_TOKENIZER_BYTES = 64 << 20
-# The longest text of the contract in the least thrifty tokenizer that still makes sense.
-MAX_TOKENS = 2_048
+# The contract's longest text at two characters a token. Attention grows with the square.
+MAX_TOKENS = 1_024
 
 
 class TextError(Exception):
@@ -51,7 +51,7 @@ class Tokenizer:
 
 def _read(path: Path) -> str:
     if path.is_symlink() or not path.is_file():
-        raise _invalid("it is missing")
+        raise _invalid("it is missing or no regular file")
     with path.open("rb") as file:
         raw = file.read(MAX_TOKENIZER_BYTES + 1)
     if len(raw) > MAX_TOKENIZER_BYTES:
