@@ -48,7 +48,12 @@ class WorkerSettings(ServiceSettings):
 
     model_config = SettingsConfigDict(env_prefix="WORKER_")
 
-    queues: int = Field(default=1, ge=1, le=64, description="Evaluations at the same time.")
+    queues: int | None = Field(
+        default=None,
+        ge=1,
+        le=64,
+        description="Evaluations at the same time. Unset: one per GPU, or one.",
+    )
     gpu_ids: str = Field(
         default="",
         pattern=r"^(\d+(,\d+)*)?$",

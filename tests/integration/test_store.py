@@ -237,6 +237,8 @@ def test_samples_are_paged_in_the_order_of_the_prompts(
     submission = evaluate(queue, 0.5, samples=5)
     assert store.samples(submission, limit=10) == tuple(sample(i) for i in range(5))
     assert [s.prompt_index for s in store.samples(submission, limit=2, offset=2)] == [2, 3]
+    assert store.sample(submission, 3) == sample(3)
+    assert store.sample(submission, 5) is None
     result = store.result(submission)
     assert result is not None
     assert result.details == {"contract": 1}
@@ -331,6 +333,18 @@ def test_minerboard_refuses_a_uid_twice_and_keeps_the_old_list(store: Store) -> 
     with pytest.raises(RefusedByDatabaseError):
         store.update_minerboard("tts", [replace(entry, uid=-1)])
     assert [row.hotkey for row in store.minerboard("tts", limit=10)] == ["h"]
+
+
+def test_one_miner_can_be_added_and_replaced(store: Store) -> None:
+    entry = MinerboardEntry(competition_id="tts", uid=1, hotkey="h")
+    store.update_miner(entry)
+    store.update_miner(replace(entry, uid=2))
+    store.update_miner(replace(entry, hotkey="i", details={"note": "moved"}))
+    board = store.minerboard("tts", limit=10)
+    assert [(row.uid, row.hotkey, row.details) for row in board] == [
+        (1, "i", {"note": "moved"}),
+        (2, "h", {}),
+    ]
 
 
 def test_calibrations_are_kept_once_per_voice_and_request(

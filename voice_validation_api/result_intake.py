@@ -1,0 +1,160 @@
+"""Reads what an evaluator left behind, as a stranger's: bounded, strict, and checked for sense.
+
+The evaluator is ours, but it ran a stranger's model. Whatever is wrong with its answer is an error
+of ours (``ServiceCode.RESULT_INVALID``): no model can be blamed for it.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import stat
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from pydantic import ValidationError
+
+from scoring.contract import ListedPrompts, Sample, SeededPrompts, TtsRequest, TtsResult
+
+RESULT_NAME: Final = "result.json"
+MAX_RESULT_BYTES: Final = 64 << 20
+MAX_AUDIO_BYTES: Final = 32 << 20
+"""One clip: a minute of 48 kHz stereo in 32-bit samples is 23 MB."""
+MAX_TABLE_ENTRIES: Final = 64
+MAX_NAME_CHARS: Final = 1_024
+MAX_NOTES: Final = 1_000
+AUDIO_SUFFIX: Final = ".wav"
+
+
+class InvalidResultError(Exception):
+    """What the evaluator left does not hold what the contract says; the message says where."""
+
+
+class MissingResultError(Exception):
+    """The evaluator left no result."""
+
+
+def read_result(out: Path, request: TtsRequest) -> TtsResult:
+    """The result in ``out``, parsed and checked against what was asked for.
+
+    Raises MissingResultError and InvalidResultError.
+    """
+    content = _read(out / RESULT_NAME, MAX_RESULT_BYTES)
+    try:
+        result = TtsResult.model_validate_json(content, strict=True)
+    except ValidationError as error:
+        first = error.errors(include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])[:200] or "the whole"
+        raise InvalidResultError(f"{RESULT_NAME}: {where}: {first['msg']}"[:500]) from error
+    _check_bounds(result)
+    if result.status == "FAILED":
+        _require(result.failure is not None, "FAILED without a failure")
+    else:
+        _check_completed(result, request)
+        for sample in result.samples:
+            if sample.audio is not None:
+                audio_file(out, sample.audio)
+    return result
+
+
+def audio_file(out: Path, name: str) -> Path:
+    """The clip ``name`` below ``out``, if it is an ordinary file of bounded size there.
+
+    Raises InvalidResultError.
+    """
+    relative = PurePosixPath(name)
+    _require(
+        not relative.is_absolute() and ".." not in relative.parts and "\0" not in name,
+        f"audio {name!r} is not below the output directory",
+    )
+    _require(relative.suffix == AUDIO_SUFFIX, f"audio {name!r} is no WAV file")
+    path = out
+    for part in relative.parts:
+        _require(not path.is_symlink(), f"audio {name!r} leads through a symbolic link")
+        path = path / part
+    try:
+        facts = path.lstat()
+    except OSError as error:
+        raise InvalidResultError(f"audio {name!r} is not there: {error.strerror}") from error
+    _require(stat.S_ISREG(facts.st_mode), f"audio {name!r} is no ordinary file")
+    _require(facts.st_size <= MAX_AUDIO_BYTES, f"audio {name!r} has {facts.st_size} bytes")
+    return path
+
+
+def _read(path: Path, limit: int) -> bytes:
+    try:
+        # Not through a symbolic link, and not waiting for the writer of a named pipe.
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError as error:
+        raise MissingResultError(f"the evaluator left no {path.name}") from error
+    except OSError as error:
+        raise InvalidResultError(f"{path.name} cannot be read: {error.strerror}") from error
+    with os.fdopen(fd, "rb") as file:
+        _require(stat.S_ISREG(os.fstat(fd).st_mode), f"{path.name} is no ordinary file")
+        content = file.read(limit + 1)
+    _require(len(content) <= limit, f"{path.name} exceeds {limit} bytes")
+    return content
+
+
+def _check_bounds(result: TtsResult) -> None:
+    """What the contract leaves open, and a database should not be asked to hold."""
+    tables = [result.timings, *(sample.components for sample in result.samples)]
+    notes = list(result.warnings)
+    if result.aggregate is not None:
+        tables.append(result.aggregate.components)
+    if result.synthesiser is not None:
+        notes += [*result.synthesiser.own_assets, *result.synthesiser.ignored]
+        notes.append(result.synthesiser.name)
+    if result.asr is not None:
+        notes += [result.asr.engine, result.asr.model, result.asr.version]
+    for table in tables:
+        _require(len(table) <= MAX_TABLE_ENTRIES, "a table has too many entries")
+        _require(all(len(name) <= MAX_NAME_CHARS for name in table), "a name is too long")
+    _require(len(notes) <= MAX_NOTES, "there are too many warnings or assets")
+    _require(all(len(note) <= MAX_NAME_CHARS for note in notes), "a text is too long")
+
+
+def _check_completed(result: TtsResult, request: TtsRequest) -> None:
+    _require(result.failure is None, "COMPLETED with a failure")
+    aggregate = result.aggregate
+    if aggregate is None or result.asr is None or result.prompts_digest is None:
+        raise InvalidResultError("COMPLETED without aggregate, asr or prompts_digest")
+    _require(result.synthesiser is not None, "COMPLETED without a synthesiser")
+    _check_prompts(result.samples, request)
+    clips = [sample.audio for sample in result.samples if sample.audio is not None]
+    _require(len(set(clips)) == len(clips), "two samples share one clip")
+
+    scored = [sample for sample in result.samples if sample.outcome == "scored"]
+    for sample in scored:
+        measured = (sample.errors, sample.wer, sample.human_likeness, sample.score)
+        _require(None not in measured, f"sample {sample.prompt.index} is scored without a score")
+    _require(
+        (aggregate.scored, aggregate.unscored) == (len(scored), len(result.samples) - len(scored)),
+        "the aggregate counts other samples than there are",
+    )
+    low, high = aggregate.interval.low, aggregate.interval.high
+    _require(low <= aggregate.score <= high, "the score lies outside its interval")
+    counted = [sample.errors for sample in result.samples if sample.errors is not None]
+    edits, words = sum(e.edits for e in counted), sum(e.words for e in counted)
+    _require(
+        math.isclose(aggregate.wer, edits / max(words, 1), rel_tol=1e-6, abs_tol=1e-9),
+        "the word error rate is not that of the samples",
+    )
+
+
+def _check_prompts(samples: tuple[Sample, ...], request: TtsRequest) -> None:
+    answered = [sample.prompt for sample in samples]
+    if isinstance(request.prompts, ListedPrompts):
+        _require(answered == list(request.prompts.prompts), "the prompts are not those asked for")
+    else:
+        assert isinstance(request.prompts, SeededPrompts)
+        # The stream itself is the evaluator's to know; its digest is part of the protocol.
+        indices = [prompt.index for prompt in answered]
+        _require(
+            indices == list(range(request.prompts.count)), "the prompts are not those asked for"
+        )
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise InvalidResultError(message)
