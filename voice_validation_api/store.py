@@ -161,11 +161,6 @@ class Store:
         params = {"submission_id": submission_id, "prompt_index": prompt_index}
         return self._database.fetch_one(StoredSample, "sample_of_submission", params)
 
-    def sample(self, submission_id: SubmissionId, prompt_index: int) -> StoredSample | None:
-        """One of the samples behind the newest score of a submission."""
-        params = {"submission_id": submission_id, "prompt_index": prompt_index}
-        return self._database.fetch_one(StoredSample, "sample_of_submission", params)
-
     def calibrations(self, competition_id: str) -> tuple[Calibration, ...]:
         """The anchors of the scale, newest first.
 
@@ -205,11 +200,6 @@ class Store:
         """Write one miner's entry; the others stay."""
         with self._database.transaction() as transaction:
             transaction.execute("upsert_minerboard_entry", asdict(entry))
-
-    def update_miner(self, entry: MinerboardEntry) -> None:
-        """Add one miner to the list, or replace the entry of the same uid."""
-        with self._database.transaction() as transaction:
-            transaction.execute("upsert_miner", asdict(entry))
 
     def minerboard(
         self, competition_id: str, *, limit: int, offset: int = 0

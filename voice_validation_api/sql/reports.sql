@@ -32,16 +32,6 @@ ON CONFLICT (competition_id, uid) DO UPDATE SET
     hotkey = excluded.hotkey, submission_hash = excluded.submission_hash,
     block = excluded.block, details = excluded.details, updated_at = now();
 
--- name: upsert_miner
--- One miner of the list.
-INSERT INTO minerboard (competition_id, uid, hotkey, submission_hash, block, details)
-VALUES (
-    %(competition_id)s, %(uid)s, %(hotkey)s, %(submission_hash)s, %(block)s, %(details)s
-)
-ON CONFLICT (competition_id, uid) DO UPDATE SET
-    hotkey = excluded.hotkey, submission_hash = excluded.submission_hash, block = excluded.block,
-    details = excluded.details, updated_at = now();
-
 -- name: minerboard
 -- The operator's list, each beside the newest submission under its hash and hotkey.
 SELECT

@@ -49,17 +49,6 @@ WHERE prompt_index = %(prompt_index)s AND evaluation_id = (
     ORDER BY evaluation_id DESC LIMIT 1
 );
 
--- name: sample_of_submission
--- One of those samples.
-SELECT
-    prompt_index, text, prompt, outcome, reason, audio, seconds, truncated, transcript, errors,
-    wer, human_likeness, score, components
-FROM samples
-WHERE prompt_index = %(prompt_index)s AND evaluation_id = (
-    SELECT evaluation_id FROM results WHERE submission_id = %(submission_id)s
-    ORDER BY evaluation_id DESC LIMIT 1
-);
-
 -- name: leaderboard
 -- The ranking under the protocol of the newest score: scores of different protocols never mix.
 SELECT
