@@ -211,7 +211,7 @@ def _text_encoder(fields: Fields) -> TextEncoderConfig:
 
 def _decoder(fields: Fields) -> DecoderConfig:
     heads = fields.integer("num_attention_heads", 1, MAX_HEADS)
-    kv_heads = fields.integer("num_key_value_heads", 1, heads, heads)
+    kv_heads = fields.integer("num_key_value_heads", 1, MAX_HEADS, heads)
     decoder = DecoderConfig(
         vocab_size=fields.integer("vocab_size", 2, MAX_AUDIO_VOCABULARY),
         hidden_size=fields.integer("hidden_size", 4, MAX_HIDDEN),
@@ -220,7 +220,7 @@ def _decoder(fields: Fields) -> DecoderConfig:
         num_attention_heads=heads,
         num_key_value_heads=kv_heads,
         num_cross_attention_key_value_heads=fields.integer(
-            "num_cross_attention_key_value_heads", 1, heads, kv_heads
+            "num_cross_attention_key_value_heads", 1, MAX_HEADS, kv_heads
         ),
         max_position_embeddings=fields.integer("max_position_embeddings", 2, MAX_POSITIONS, 2_048),
         activation_function=fields.choice(

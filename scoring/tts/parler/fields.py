@@ -69,6 +69,13 @@ class Fields:
             raise too_large(f"{self.where}: {name} is {value!r:.100}, more than {high}")
         return value
 
+    def index(self, name: str, count: int, default: int | None = None) -> int:
+        """An index into ``count`` things."""
+        value = self._get(name, default)
+        if type(value) is not int or not 0 <= value < count:
+            raise invalid(f"{self.where}: {name} is {value!r:.100}, not an index below {count}")
+        return value
+
     def number(self, name: str, low: float, high: float, default: float | None = None) -> float:
         """A number in [low, high]."""
         value = self._get(name, default)

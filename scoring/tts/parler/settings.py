@@ -71,14 +71,14 @@ def load_settings(model_dir: Path, decoder: DecoderConfig) -> GenerationSettings
         value = fields.values.get(name)
         if value is not None and value not in neutral:
             raise invalid(f"{SETTINGS_FILE}: {name} = {value!r:.100} is not supported")
-    eos = fields.integer("eos_token_id", 0, decoder.vocab_size - 1)
+    eos = fields.index("eos_token_id", decoder.vocab_size)
     max_new_tokens = fields.integer("max_new_tokens", 0, MAX_POSITIONS, 0)
     max_length = max_new_tokens + 1 if max_new_tokens else None
     settings = GenerationSettings(
         # The embedding has one more row than the heads have outputs, for the padding token.
-        bos_token_id=fields.integer("bos_token_id", 0, decoder.vocab_size),
+        bos_token_id=fields.index("bos_token_id", decoder.vocab_size + 1),
         eos_token_id=eos,
-        pad_token_id=fields.integer("pad_token_id", 0, decoder.vocab_size, eos),
+        pad_token_id=fields.index("pad_token_id", decoder.vocab_size + 1, eos),
         do_sample=fields.boolean("do_sample", False),
         temperature=fields.number("temperature", 1e-3, 100.0, 1.0),
         top_k=fields.integer("top_k", 0, 1_000_000, DEFAULT_TOP_K),
@@ -89,7 +89,7 @@ def load_settings(model_dir: Path, decoder: DecoderConfig) -> GenerationSettings
     shortest = 2 * decoder.num_codebooks - 1
     if settings.max_length < shortest:
         raise invalid(
-            f"{SETTINGS_FILE}: max_length {settings.max_length} leaves no frame: "
-            f"{decoder.num_codebooks} delayed codebooks need at least {shortest}"
+            f"{SETTINGS_FILE}: max_length (or max_new_tokens + 1) is {settings.max_length}, but "
+            f"{decoder.num_codebooks} delayed codebooks need {shortest} columns for any frame"
         )
     return settings
