@@ -15,7 +15,7 @@ from voice_validation_api.admission_rules import (
     check_access,
     check_documents,
     check_files,
-    check_hash,
+    check_revision,
     document_limit,
     is_document,
 )
@@ -25,12 +25,13 @@ from voice_validation_api.failures import ServiceCode
 def admit(hub: Hub, reference: ModelReference) -> RepoSnapshot:
     """The snapshot, at a pinned revision, of an admissible submission.
 
-    Without a revision in the reference it is that of the newest commit. Raises RefusedError, and
-    HubUnreachableError when the hub cannot tell.
+    Without a revision in the reference it is that of the newest commit. The submission hash is the
+    caller's to check (``check_hash``). Raises RefusedError, and HubUnreachableError when the hub
+    cannot tell.
     """
-    check_hash(reference)
     try:
         snapshot = hub.resolve_revision(reference.namespace, reference.name, reference.revision)
+        check_revision(snapshot, reference)
         check_access(snapshot)
         check_files(snapshot)
         documents = {

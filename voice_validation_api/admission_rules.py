@@ -92,6 +92,18 @@ def check_hash(reference: ModelReference) -> None:
         )
 
 
+def check_revision(snapshot: RepoSnapshot, reference: ModelReference) -> None:
+    """Rule revision-exists: what the hub gave is the commit that was asked for."""
+    if reference.revision not in {None, snapshot.revision}:
+        raise RefusedError(
+            "revision-exists",
+            ServiceCode.REVISION_NOT_FOUND,
+            f"{snapshot.repo_id} has no commit {reference.revision}; the hub gave "
+            f"{snapshot.revision}",
+            "Commit the full id of a commit, not of another git object.",
+        )
+
+
 def check_access(snapshot: RepoSnapshot) -> None:
     """Rules repository-public and repository-not-gated."""
     if snapshot.private:

@@ -36,6 +36,7 @@ from voice_validation_api.api_settings import ApiSettings
 from voice_validation_api.database import Database, DatabaseUnavailableError
 from voice_validation_api.migrations import MigrationError
 from voice_validation_api.postgres import UnsuitableDatabaseError, ensure_postgres
+from voice_validation_api.postgres_keeper import kept_alive
 from voice_validation_api.postgres_place import PostgresServerError
 from voice_validation_api.store import Store
 
@@ -105,9 +106,12 @@ def _run(settings: ApiSettings, listener: socket) -> int:
             return EXIT_DATABASE
         if settings.admin_key is None:
             log.warning("ADMIN_KEY is unset: nobody can submit models")
+        store = Store(database)
+        if settings.postgres_url is None:
+            resources.enter_context(kept_alive(settings.var_dir, store.ping))
         token = settings.hub_token
         hub = Hub(endpoint=settings.hub_endpoint, token=token.get_secret_value() if token else None)
-        app = create_app(Services(Store(database), hub, settings))
+        app = create_app(Services(store, hub, settings))
         log.info("listening on %s", url_of(listener))
         serve(app, listener)
     log.info("stopped")
