@@ -1,6 +1,7 @@
 """Hostile checkpoints: each is refused or bounded, and the process speaks on."""
 
 import os
+import shutil
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from safetensors.numpy import load_file
 from scoring.contract import FailureCode
 from scoring.errors import ScoringError
 from scoring.tts.parler import ParlerEngine, SpeakRequest, Spoken
+from scoring.tts.parler.tokenizer import Tokenizer
 from scripts.make_miniature import MiniatureOptions, make_miniature
 
 FC1 = "decoder.model.decoder.layers.0.fc1.weight"
@@ -30,10 +32,16 @@ def healthy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
+@pytest.fixture(scope="module")
+def bystander(healthy: Path) -> ParlerEngine:
+    """An engine that must still speak when another checkpoint has been refused."""
+    return ParlerEngine.load(healthy, device="cpu")
+
+
 @pytest.fixture
-def model_dir(tmp_path: Path) -> Path:
-    make_miniature(tmp_path, seed=1)
-    return tmp_path
+def model_dir(tmp_path: Path, healthy: Path) -> Path:
+    """A healthy miniature to spoil."""
+    return Path(shutil.copytree(healthy, tmp_path / "model"))
 
 
 def _speak(directory: Path, *, max_seconds: float = 0.5, base_dir: Path | None = None) -> Spoken:
@@ -42,46 +50,49 @@ def _speak(directory: Path, *, max_seconds: float = 0.5, base_dir: Path | None =
     return spoken
 
 
-def _refusal(directory: Path, healthy: Path, base_dir: Path | None = None) -> ScoringError:
+def _refusal(
+    directory: Path, bystander: ParlerEngine, base_dir: Path | None = None
+) -> ScoringError:
     """The error that loading ends with; afterwards the process still speaks."""
     with pytest.raises(ScoringError) as caught:
         ParlerEngine.load(directory, device="cpu", base_dir=base_dir)
     assert caught.value.remedy
-    assert _speak(healthy).failure is None
+    [spoken] = bystander.speak([SpeakRequest("No.", DESCRIPTION, 1, 0.1)])
+    assert spoken.failure is None
     return caught.value
 
 
-def test_missing_weights(model_dir: Path, healthy: Path) -> None:
+def test_missing_weights(model_dir: Path, bystander: ParlerEngine) -> None:
     (model_dir / "model.safetensors").unlink()
-    assert _refusal(model_dir, healthy).code is FailureCode.WEIGHTS_MISSING
+    assert _refusal(model_dir, bystander).code is FailureCode.WEIGHTS_MISSING
 
 
 @pytest.mark.parametrize("name", ["pytorch_model.bin", "model.pt", "last.ckpt"])
-def test_pickle_instead_of_safetensors(model_dir: Path, healthy: Path, name: str) -> None:
+def test_pickle_instead_of_safetensors(model_dir: Path, bystander: ParlerEngine, name: str) -> None:
     (model_dir / "model.safetensors").rename(model_dir / name)
-    assert _refusal(model_dir, healthy).code is FailureCode.WEIGHTS_NOT_SAFETENSORS
+    assert _refusal(model_dir, bystander).code is FailureCode.WEIGHTS_NOT_SAFETENSORS
 
 
 @pytest.mark.parametrize("kept", [0, 4, 1_000, 3_000_000])
-def test_truncated_weights(model_dir: Path, healthy: Path, kept: int) -> None:
+def test_truncated_weights(model_dir: Path, bystander: ParlerEngine, kept: int) -> None:
     os.truncate(model_dir / "model.safetensors", kept)
-    assert _refusal(model_dir, healthy).code is FailureCode.WEIGHTS_UNREADABLE
+    assert _refusal(model_dir, bystander).code is FailureCode.WEIGHTS_UNREADABLE
 
 
-def test_pickle_renamed_to_safetensors(model_dir: Path, healthy: Path) -> None:
+def test_pickle_renamed_to_safetensors(model_dir: Path, bystander: ParlerEngine) -> None:
     torch.save({"x": torch.ones(3)}, model_dir / "model.safetensors")
-    assert _refusal(model_dir, healthy).code is FailureCode.WEIGHTS_UNREADABLE
+    assert _refusal(model_dir, bystander).code is FailureCode.WEIGHTS_UNREADABLE
 
 
-def test_header_that_claims_to_be_huge(model_dir: Path, healthy: Path) -> None:
+def test_header_that_claims_to_be_huge(model_dir: Path, bystander: ParlerEngine) -> None:
     (model_dir / "model.safetensors").write_bytes(struct.pack("<Q", 2**62) + b"{}")
-    assert _refusal(model_dir, healthy).code is FailureCode.WEIGHTS_UNREADABLE
+    assert _refusal(model_dir, bystander).code is FailureCode.WEIGHTS_UNREADABLE
 
 
-def test_link_out_of_the_directory(model_dir: Path, healthy: Path) -> None:
+def test_link_out_of_the_directory(model_dir: Path, healthy: Path, bystander: ParlerEngine) -> None:
     (model_dir / "model.safetensors").unlink()
     (model_dir / "model.safetensors").symlink_to(healthy / "model.safetensors")
-    error = _refusal(model_dir, healthy)
+    error = _refusal(model_dir, bystander)
     assert error.code is FailureCode.WEIGHTS_UNREADABLE
     assert "link" in error.message
 
@@ -112,10 +123,10 @@ def _integers(tensors: Tensors) -> None:
     ],
 )
 def test_tensor_that_the_config_does_not_imply(
-    model_dir: Path, healthy: Path, change: Callable[[Tensors], None], named: str
+    model_dir: Path, bystander: ParlerEngine, change: Callable[[Tensors], None], named: str
 ) -> None:
     edit_tensors(model_dir, change)
-    error = _refusal(model_dir, healthy)
+    error = _refusal(model_dir, bystander)
     assert error.code is FailureCode.TENSOR_MISMATCH
     assert named in error.message
 
@@ -130,12 +141,14 @@ def test_tensor_that_the_config_does_not_imply(
         "embed_prompts.weight",
     ],
 )
-def test_weight_that_is_no_number(model_dir: Path, healthy: Path, value: float, name: str) -> None:
+def test_weight_that_is_no_number(
+    model_dir: Path, bystander: ParlerEngine, value: float, name: str
+) -> None:
     def spoil(tensors: Tensors) -> None:
         tensors[name].flat[-1] = value
 
     edit_tensors(model_dir, spoil)
-    error = _refusal(model_dir, healthy)
+    error = _refusal(model_dir, bystander)
     assert error.code is FailureCode.TENSOR_NOT_FINITE
     assert name in error.message
 
@@ -146,20 +159,22 @@ def test_weight_that_is_no_number(model_dir: Path, healthy: Path, value: float, 
     [b"", b"{", b"[]", b"\xff", b"[" * 100_000, b'{"a": ' + b"9" * 10_000 + b"}", b" " * 2_000_000],
 )
 def test_config_that_is_no_config(
-    model_dir: Path, healthy: Path, file: str, content: bytes
+    model_dir: Path, bystander: ParlerEngine, file: str, content: bytes
 ) -> None:
     (model_dir / file).write_bytes(content)
-    assert _refusal(model_dir, healthy).code is FailureCode.CONFIG_INVALID
+    assert _refusal(model_dir, bystander).code is FailureCode.CONFIG_INVALID
 
 
 @pytest.mark.parametrize("file", ["config.json", "generation_config.json"])
-def test_config_that_is_missing(model_dir: Path, healthy: Path, file: str) -> None:
+def test_config_that_is_missing(model_dir: Path, bystander: ParlerEngine, file: str) -> None:
     (model_dir / file).unlink()
-    assert _refusal(model_dir, healthy).code is FailureCode.CONFIG_INVALID
+    assert _refusal(model_dir, bystander).code is FailureCode.CONFIG_INVALID
 
 
-def test_directory_that_does_not_exist_is_the_requests_fault(tmp_path: Path, healthy: Path) -> None:
-    assert _refusal(tmp_path / "nowhere", healthy).code is FailureCode.BAD_REQUEST
+def test_directory_that_does_not_exist_is_the_requests_fault(
+    tmp_path: Path, bystander: ParlerEngine
+) -> None:
+    assert _refusal(tmp_path / "nowhere", bystander).code is FailureCode.BAD_REQUEST
 
 
 def test_device_that_does_not_exist_is_the_evaluators_fault(healthy: Path) -> None:
@@ -172,22 +187,22 @@ def test_device_that_does_not_exist_is_the_evaluators_fault(healthy: Path) -> No
     "content",
     [b"", b"{}", b"nonsense", b"\xff\xfe", b'{"version":"1.0","model":{"type":"Unigram"}}'],
 )
-def test_tokenizer_that_is_none(model_dir: Path, healthy: Path, content: bytes) -> None:
+def test_tokenizer_that_is_none(model_dir: Path, bystander: ParlerEngine, content: bytes) -> None:
     (model_dir / "tokenizer.json").write_bytes(content)
-    assert _refusal(model_dir, healthy).code is FailureCode.TOKENIZER_INVALID
+    assert _refusal(model_dir, bystander).code is FailureCode.TOKENIZER_INVALID
 
 
-def test_tokenizer_that_is_missing(model_dir: Path, healthy: Path) -> None:
+def test_tokenizer_that_is_missing(model_dir: Path, bystander: ParlerEngine) -> None:
     (model_dir / "tokenizer.json").unlink()
-    assert _refusal(model_dir, healthy).code is FailureCode.TOKENIZER_INVALID
+    assert _refusal(model_dir, bystander).code is FailureCode.TOKENIZER_INVALID
 
 
-def test_tokenizer_with_ids_beyond_the_embedding(model_dir: Path, healthy: Path) -> None:
+def test_tokenizer_with_ids_beyond_the_embedding(model_dir: Path, bystander: ParlerEngine) -> None:
     def one_more(tokenizer: dict[str, Any]) -> None:
         tokenizer["model"]["vocab"].append(["zzz", -5.0])
 
     edit_json(model_dir / "tokenizer.json", one_more)
-    assert _refusal(model_dir, healthy).code is FailureCode.TOKENIZER_INVALID
+    assert _refusal(model_dir, bystander).code is FailureCode.TOKENIZER_INVALID
 
 
 def test_generation_that_never_ends_is_cut_at_the_cap(model_dir: Path) -> None:
@@ -250,7 +265,7 @@ def test_codec_refuses_ids_beyond_its_codebooks(healthy: Path) -> None:
         engine.decode(codes)
 
 
-def test_logits_that_are_not_finite_fail_their_request(model_dir: Path, healthy: Path) -> None:
+def test_logits_that_are_not_finite_fail_their_request(model_dir: Path) -> None:
     def overflow(tensors: Tensors) -> None:
         tensors[FC2] = np.full(tensors[FC2].shape, 3e38, dtype=np.float32)
 
@@ -259,7 +274,6 @@ def test_logits_that_are_not_finite_fail_their_request(model_dir: Path, healthy:
     assert spoken.audio is None
     assert spoken.failure is not None
     assert spoken.failure.startswith("NUMERIC_FAILURE")
-    assert _speak(healthy).failure is None
 
 
 def test_not_finite_request_leaves_its_neighbours_alone(model_dir: Path) -> None:
@@ -282,8 +296,6 @@ def test_not_finite_request_leaves_its_neighbours_alone(model_dir: Path) -> None
 
 
 def _token(directory: Path, text: str) -> int:
-    from scoring.tts.parler.tokenizer import Tokenizer
-
     return Tokenizer(directory, 10_000).encode(text)[-2]
 
 
@@ -325,12 +337,12 @@ def test_text_that_leaves_no_position_for_audio_fails_alone(model_dir: Path) -> 
 
 
 def test_broken_base_model_is_the_evaluators_fault(
-    model_dir: Path, healthy: Path, tmp_path_factory: pytest.TempPathFactory
+    model_dir: Path, bystander: ParlerEngine, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     base = tmp_path_factory.mktemp("base")
     make_miniature(base, seed=2)
     (base / "tokenizer.json").unlink()
-    assert _refusal(model_dir, healthy, base_dir=base).code is FailureCode.ASSET_MISSING
+    assert _refusal(model_dir, bystander, base_dir=base).code is FailureCode.ASSET_MISSING
 
 
 def test_untouched_copy_of_what_was_spoiled_is_healthy(model_dir: Path, healthy: Path) -> None:
