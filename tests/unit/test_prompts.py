@@ -34,18 +34,18 @@ GOLDEN_FIRST = (
 )
 GOLDEN_DESCRIPTION = (
     "The sound is very clean and close to the microphone. Jenna, a woman in her late "
-    "twenties, speaks very slowly and with flat intonation, as if nothing else in the world "
-    "mattered. The smooth voice is pitched quite low and moderate in energy."
+    "twenties, speaks very slowly and with flat intonation, as if nothing else in the world"
+    " mattered. The smooth voice is pitched quite low and moderate in energy."
 )
 GOLDEN_SECOND = (
-    "That is not an island in the open ocean, it is breathing, and the cabin boy is standing "
-    "on it! What else haven't you told me, Jessica?"
+    "That is not an island in the open ocean, it is breathing, and the cabin boy is "
+    "standing on it! What else haven't you told me, Jessica?"
 )
 GOLDEN_DISTANT = (
-    "My goodness, Adam! The alien probe was lost in nineteen thirty-five, and now it is right"
-    " in front of us!"
+    "My goodness, Gloria! The alien probe was lost in nineteen thirty-five, and now it is "
+    "right in front of us!"
 )
-GOLDEN_DIGEST = "ee02c74aaecaf483216f673c0f5b3e9713fab69122908c177133ada94ba93650"
+GOLDEN_DIGEST = "ecd9b3a11917c8c4e26487c7875ca88d6939d929ce94000380533124095f82cf"
 
 seeds = st.text(min_size=1, max_size=64)
 indices = st.integers(min_value=0, max_value=2**63)
