@@ -276,6 +276,20 @@ def test_logits_that_are_not_finite_fail_their_request(model_dir: Path) -> None:
     assert spoken.failure.startswith("NUMERIC_FAILURE")
 
 
+def test_logits_that_a_low_temperature_overflows_fail_their_request(model_dir: Path) -> None:
+    edit_json(model_dir / "generation_config.json", lambda s: s.update(temperature=0.01))
+
+    def almost_overflow(tensors: Tensors) -> None:
+        for codebook in range(9):
+            name = f"decoder.lm_heads.{codebook}.weight"
+            tensors[name] = tensors[name].astype(np.float32) * 1e37
+
+    edit_tensors(model_dir, almost_overflow)
+    spoken = _speak(model_dir)
+    assert spoken.failure is not None
+    assert spoken.failure.startswith("NUMERIC_FAILURE")
+
+
 def test_not_finite_request_leaves_its_neighbours_alone(model_dir: Path) -> None:
     poisoned = "z"
 

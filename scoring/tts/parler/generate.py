@@ -176,16 +176,17 @@ class Generator:
         ]
 
     def _choose(self, slots: list[_Slot], logits: Tensor) -> None:
-        finite = logits.isfinite().flatten(1).all(dim=1).tolist()
         scores = self._processed(slots, logits)
         likeliest = scores.argmax(dim=-1)
+        chances = scores.softmax(dim=-1)
+        # Finite logits can still overflow when a low temperature divides them.
+        finite = (logits.isfinite() & chances.isfinite()).flatten(1).all(dim=1).tolist()
         for row, slot in enumerate(slots):
             if not finite[row]:
                 slot.failure = f"the logits of column {slot.columns} were not finite"
                 continue
             if self.settings.do_sample:
-                chances = scores[row].softmax(dim=-1)
-                tokens = torch.multinomial(chances, 1, generator=slot.generator)[:, 0]
+                tokens = torch.multinomial(chances[row], 1, generator=slot.generator)[:, 0]
             else:
                 tokens = likeliest[row]
             tokens = torch.where(slot.ended, self.settings.pad_token_id, tokens)
