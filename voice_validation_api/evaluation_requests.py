@@ -17,6 +17,7 @@ from scoring.contract import (
 )
 from voice_validation_api.settings import WorkerSettings
 
+COMPETITION: Final = "tts"
 VOICES: Final = (
     ReferenceVoice(name="hibari"),
     ReferenceVoice(name="hibari-noise"),

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from voice_validation_api.database import DatabaseUnavailableError, connect
-from voice_validation_api.migrations import migrate
+from voice_validation_api.migrations import MigrationError, migrate
+from voice_validation_api.postgres_place import PostgresServerError
 from voice_validation_api.postgres_server import embedded_server
 
 MIN_VERSION = 13
@@ -20,6 +21,16 @@ class UnsuitableDatabaseError(Exception):
     """The database is there but cannot be used; the message says why."""
 
 
+NO_USABLE_DATABASE = (
+    DatabaseUnavailableError,
+    UnsuitableDatabaseError,
+    PostgresServerError,
+    MigrationError,
+    ValueError,
+)
+"""All that ``ensure_postgres`` raises; a program ends with the message of any of them."""
+
+
 @contextmanager
 def ensure_postgres(url: str | None, var_dir: Path, *, wait_seconds: float = 60.0) -> Iterator[str]:
     """The connection string of a running Postgres with our schema, for as long as it is needed.
@@ -27,8 +38,7 @@ def ensure_postgres(url: str | None, var_dir: Path, *, wait_seconds: float = 60.
     With ``url`` unset, the embedded server below ``var_dir`` is started or joined. A server that
     does not answer is asked again, at growing intervals, for ``wait_seconds``.
 
-    Raises DatabaseUnavailableError, UnsuitableDatabaseError, ValueError for a malformed url,
-    ``postgres_server.PostgresServerError`` and ``migrations.MigrationError``.
+    Raises what ``NO_USABLE_DATABASE`` lists, ValueError for a malformed ``url``.
     """
     if url is None:
         with embedded_server(var_dir) as dsn:

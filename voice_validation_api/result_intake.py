@@ -51,17 +51,21 @@ def read_result(out: Path, request: TtsRequest) -> TtsResult:
         _require(result.failure is not None, "FAILED without a failure")
     else:
         _check_completed(result, request)
-        for sample in result.samples:
-            if sample.audio is not None:
-                audio_file(out, sample.audio)
+        clips_of(out, result)
     return result
 
 
-def audio_file(out: Path, name: str) -> Path:
-    """The clip ``name`` below ``out``, if it is an ordinary file of bounded size there.
+def clips_of(out: Path, result: TtsResult) -> dict[str, Path]:
+    """The clips of ``result`` by the names that it gives them.
 
-    Raises InvalidResultError.
+    Raises InvalidResultError when one is not an ordinary file of bounded size below ``out``.
     """
+    names = [sample.audio for sample in result.samples if sample.audio is not None]
+    _require(len(set(names)) == len(names), "two samples share one clip")
+    return {name: _clip(out, name) for name in names}
+
+
+def _clip(out: Path, name: str) -> Path:
     relative = PurePosixPath(name)
     _require(
         not relative.is_absolute() and ".." not in relative.parts and "\0" not in name,
@@ -121,9 +125,6 @@ def _check_completed(result: TtsResult, request: TtsRequest) -> None:
         raise InvalidResultError("COMPLETED without aggregate, asr or prompts_digest")
     _require(result.synthesiser is not None, "COMPLETED without a synthesiser")
     _check_prompts(result.samples, request)
-    clips = [sample.audio for sample in result.samples if sample.audio is not None]
-    _require(len(set(clips)) == len(clips), "two samples share one clip")
-
     scored = [sample for sample in result.samples if sample.outcome == "scored"]
     for sample in scored:
         measured = (sample.errors, sample.wer, sample.human_likeness, sample.score)

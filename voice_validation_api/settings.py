@@ -86,3 +86,13 @@ class WorkerSettings(ServiceSettings):
         default=None, ge=2**28, description="Address space of an evaluation; unset: no limit."
     )
     max_repository_bytes: int = Field(default=18 * 10**9, gt=0)
+
+    @property
+    def gpus(self) -> tuple[int, ...]:
+        """The GPUs by number; none means the processor."""
+        return tuple(int(number) for number in self.gpu_ids.split(",") if number)
+
+    @property
+    def queue_count(self) -> int:
+        """Evaluations at the same time."""
+        return self.queues or max(1, len(self.gpus))

@@ -1,0 +1,68 @@
+"""Scores the reference voices, which show on the leaderboard what the numbers mean."""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+
+from scoring.contract import ReferenceVoice, TtsRequest
+from voice_validation_api.evaluation import (
+    EvaluationError,
+    Evaluator,
+    InterruptedEvaluationError,
+)
+from voice_validation_api.evaluation_requests import (
+    COMPETITION,
+    VOICES,
+    request_digest,
+)
+from voice_validation_api.persistence import persist
+from voice_validation_api.result_records import score_of
+from voice_validation_api.submission_queue import SubmissionQueue
+from voice_validation_api.wakeup import Stop
+from voice_validation_api.workspaces import Workspaces
+
+log = logging.getLogger(__name__)
+
+
+class Calibration:
+    """Evaluates each voice once for the work that submissions are given, until ``stop``."""
+
+    def __init__(
+        self, queue: SubmissionQueue, evaluator: Evaluator, workspaces: Workspaces, stop: Stop
+    ) -> None:
+        self._queue = queue
+        self._evaluator = evaluator
+        self._workspaces = workspaces
+        self._stop = stop
+        self._voices = list(VOICES)
+
+    def step(self) -> bool:
+        """Score the next voice that has no score yet; False when there is none.
+
+        A voice that cannot be scored is left out until the next start: the leaderboard lacks an
+        anchor, and nobody's score depends on it. Raises DatabaseUnavailableError.
+        """
+        while self._voices:
+            request = self._evaluator.voice_request(self._voices[0])
+            digest = request_digest(request)
+            known = self._queue.calibrated_voices(COMPETITION, digest)
+            voice = self._voices.pop(0)
+            if voice.name not in known:
+                self._score(voice, request, digest)
+                return True
+        return False
+
+    def _score(self, voice: ReferenceVoice, request: TtsRequest, digest: str) -> None:
+        try:
+            with self._workspaces.fresh() as workspace:
+                evaluated = self._evaluator.run(request, workspace, self._stop.is_set)
+        except InterruptedEvaluationError:
+            return
+        except EvaluationError as error:
+            log.error("calibration voice=%s %s\n%s", voice.name, error, error.log)  # noqa: TRY400
+            return
+        score = score_of(request, evaluated.result)
+        record = partial(self._queue.record_calibration, COMPETITION, voice.name, digest, score)
+        persist(record, self._stop)
+        log.info("calibration voice=%s score=%.4f wer=%.4f", voice.name, score.score, score.wer)

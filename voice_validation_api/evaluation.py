@@ -1,0 +1,189 @@
+"""One evaluation in the hands of a worker: download, launch, take the result in.
+
+It knows nothing of queue or database. Whatever goes wrong is an ``EvaluationError`` with the code
+that says whose fault it is.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from scoring.contract import ReferenceVoice, TtsRequest, TtsResult
+from utilities.errors import SubnetError
+from utilities.hub import Hub
+from utilities.hub_errors import (
+    DiskFullError,
+    FileMissingError,
+    HubUnreachableError,
+    InvalidRepositoryNameError,
+    RepositoryGatedError,
+    RepositoryMissingError,
+    RepositoryRenamedError,
+    RevisionMissingError,
+    StorageError,
+    TooLargeError,
+)
+from voice_validation_api.evaluation_requests import COMPETITION, model_request, voice_request
+from voice_validation_api.failures import AnyCode, ServiceCode
+from voice_validation_api.launchers.base import Ending, Job, Launcher, Limits, Outcome
+from voice_validation_api.result_intake import (
+    InvalidResultError,
+    MissingResultError,
+    read_result,
+)
+from voice_validation_api.settings import WorkerSettings
+
+_AUDIO_BYTES_PER_SECOND = 48_000 * 4
+_OTHER_OUTPUT_BYTES = 256 << 20
+"""For the result and the caches of libraries."""
+
+# The first class that an error is an instance of decides.
+_HUB_CODES: tuple[tuple[type[SubnetError], ServiceCode], ...] = (
+    (HubUnreachableError, ServiceCode.HUB_UNREACHABLE),
+    (DiskFullError, ServiceCode.WORKER_DISK_FULL),
+    (StorageError, ServiceCode.WORKER_ERROR),
+    (RepositoryGatedError, ServiceCode.REPOSITORY_NOT_PUBLIC),
+    (RevisionMissingError, ServiceCode.REVISION_NOT_FOUND),
+    (RepositoryMissingError, ServiceCode.REPOSITORY_NOT_FOUND),
+    (RepositoryRenamedError, ServiceCode.REPOSITORY_NOT_FOUND),
+    (InvalidRepositoryNameError, ServiceCode.REPOSITORY_NOT_FOUND),
+    (TooLargeError, ServiceCode.MODEL_REFUSED),
+    (FileMissingError, ServiceCode.MODEL_REFUSED),
+)
+
+
+class EvaluationError(Exception):
+    """An evaluation without a score. ``public`` is fit for the miner, ``detail`` the operator's."""
+
+    def __init__(self, code: AnyCode, public: str, *, detail: str = "", log: str = "") -> None:
+        super().__init__(f"{code.name}: {detail or public}")
+        self.code = code
+        self.public = public
+        self.detail = detail or public
+        self.log = log
+
+
+class InterruptedEvaluationError(Exception):
+    """The worker asked for the end, before there was a result."""
+
+    def __init__(self, log: str = "") -> None:
+        super().__init__("interrupted")
+        self.log = log
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """A result that was checked, and the end of what the evaluator printed."""
+
+    result: TtsResult
+    log: str
+
+
+def download(
+    hub: Hub,
+    repo_id: str,
+    revision: str,
+    into: Path,
+    *,
+    max_bytes: int,
+    interrupted: Callable[[], bool],
+) -> Path:
+    """Fetch a pinned revision. Raises EvaluationError and InterruptedEvaluationError."""
+
+    def check(_done: int, _total: int) -> None:
+        if interrupted():
+            raise InterruptedEvaluationError
+
+    try:
+        with disk_errors():
+            return hub.download_revision(
+                repo_id, revision, into, max_bytes=max_bytes, progress=check
+            )
+    except SubnetError as error:
+        code = next((code for kind, code in _HUB_CODES if isinstance(error, kind)), None)
+        if code is None:
+            raise
+        raise EvaluationError(code, f"{error.message}. {error.remedy}") from error
+
+
+class Evaluator:
+    """Runs requests through a launcher, on one GPU or none and ``threads`` processor threads."""
+
+    def __init__(
+        self, settings: WorkerSettings, launcher: Launcher, *, gpu: int | None, threads: int
+    ) -> None:
+        self._settings = settings
+        self._launcher = launcher
+        self._gpu = gpu
+        self._threads = threads
+        audio_bytes = settings.prompt_count * settings.max_seconds * _AUDIO_BYTES_PER_SECOND
+        self._limits = Limits(
+            wall_seconds=settings.wall_seconds,
+            output_bytes=int(audio_bytes) + _OTHER_OUTPUT_BYTES,
+            memory_bytes=settings.memory_bytes,
+        )
+
+    def model_request(self, model_dir: Path) -> TtsRequest:
+        """The request that evaluates the checkpoint in ``model_dir``."""
+        return model_request(self._settings, model_dir, gpu=self._gpu)
+
+    def voice_request(self, voice: ReferenceVoice) -> TtsRequest:
+        """The request that evaluates a reference voice on the same work."""
+        return voice_request(self._settings, voice, gpu=self._gpu)
+
+    def run(
+        self, request: TtsRequest, workspace: Path, interrupted: Callable[[], bool]
+    ) -> Evaluated:
+        """Run the evaluator in ``workspace`` and read its result.
+
+        Raises EvaluationError and InterruptedEvaluationError.
+        """
+        job = Job(COMPETITION, request, workspace, self._limits, self._gpu, self._threads)
+        with disk_errors():
+            outcome = self._launcher.run(job, interrupted)
+        return _read(job, outcome)
+
+
+def _read(job: Job, outcome: Outcome) -> Evaluated:
+    if outcome.ending is Ending.INTERRUPTED:
+        raise InterruptedEvaluationError(outcome.log)
+    if outcome.ending is Ending.TIME_LIMIT:
+        raise _ours(ServiceCode.TIME_LIMIT, f"no result in {outcome.seconds:.0f} s", outcome)
+    if outcome.ending is Ending.OUTPUT_LIMIT:
+        limit = job.limits.output_bytes
+        raise _ours(ServiceCode.OUTPUT_LIMIT, f"more than {limit} bytes were written", outcome)
+    try:
+        with disk_errors():
+            result = read_result(job.out, job.request)
+    except MissingResultError as error:
+        raise _ours(ServiceCode.NO_RESULT, f"exit code {outcome.exit_code}", outcome) from error
+    except InvalidResultError as error:
+        raise _ours(ServiceCode.RESULT_INVALID, str(error), outcome) from error
+    if result.failure is not None:
+        failure = result.failure
+        # Paths of this machine are nobody else's business.
+        public = f"{failure.message} {failure.remedy}".replace(f"{job.workspace}/", "").strip()
+        raise EvaluationError(failure.code, public, detail=failure.message, log=outcome.log)
+    if outcome.exit_code != 0:
+        detail = f"a score, and yet exit code {outcome.exit_code}"
+        raise _ours(ServiceCode.RESULT_INVALID, detail, outcome)
+    return Evaluated(result, outcome.log)
+
+
+@contextmanager
+def disk_errors() -> Iterator[None]:
+    """Turn what the local disk refuses into an EvaluationError of ours."""
+    try:
+        yield
+    except OSError as error:
+        full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+        code = ServiceCode.WORKER_DISK_FULL if full else ServiceCode.WORKER_ERROR
+        raise EvaluationError(code, "", detail=str(error)) from error
+
+
+def _ours(code: ServiceCode, detail: str, outcome: Outcome) -> EvaluationError:
+    return EvaluationError(code, "", detail=detail, log=outcome.log)

@@ -1,0 +1,176 @@
+"""One queue of a worker: claim, evaluate, record; over and over.
+
+A database that goes away in mid-flight stops nothing: the evaluation goes on, and what there is to
+write is written when the database is back, unless the lease is lost by then.
+"""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from utilities.hub import Hub
+from voice_validation_api.audio_store import AudioStore
+from voice_validation_api.calibration import Calibration
+from voice_validation_api.database import DatabaseUnavailableError, RefusedByDatabaseError
+from voice_validation_api.evaluation import (
+    EvaluationError,
+    Evaluator,
+    InterruptedEvaluationError,
+    disk_errors,
+    download,
+)
+from voice_validation_api.failures import ServiceCode
+from voice_validation_api.lease_keeper import kept_lease
+from voice_validation_api.persistence import Backoff, persist
+from voice_validation_api.records import Claim
+from voice_validation_api.result_intake import clips_of
+from voice_validation_api.result_records import details_of, sample_of, score_of
+from voice_validation_api.settings import WorkerSettings
+from voice_validation_api.submission_queue import LeaseLostError, SubmissionQueue
+from voice_validation_api.wakeup import Stop, Wakeup
+from voice_validation_api.workspaces import Workspaces
+
+Settlement = Callable[[], object]
+"""A repeatable write that ends an attempt."""
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Stops:
+    """``soon``: claim nothing more. ``now``: hand back what is being evaluated."""
+
+    soon: Stop
+    now: Stop
+
+
+@dataclass(frozen=True)
+class Worker:
+    """Claims and evaluates one submission at a time until told to stop."""
+
+    settings: WorkerSettings
+    queue: SubmissionQueue
+    wakeup: Wakeup
+    hub: Hub
+    evaluator: Evaluator
+    audio: AudioStore
+    workspaces: Workspaces
+    stops: Stops
+    calibration: Calibration | None
+
+    def run(self) -> None:
+        """Work until stopped, or with ``drain`` until nothing is left to do."""
+        backoff = Backoff()
+        while not self.stops.soon.is_set():
+            try:
+                worked = self._turn()
+            except DatabaseUnavailableError as error:
+                pause = backoff.next()
+                log.warning("%s; claiming again in %.1f s", error, pause)
+                self.stops.soon.wait(pause)
+                continue
+            backoff = Backoff()
+            if not worked and self.settings.drain:
+                break
+            if not worked:
+                self.wakeup.wait(self.settings.poll)
+        self.wakeup.close()
+
+    def _turn(self) -> bool:
+        """Do one piece of work; False when there is none."""
+        # Listen before looking: what is queued after the look ends the wait.
+        self.wakeup.listen()
+        if recovered := self.queue.recover_expired():
+            log.warning("took back %d submissions of lost workers", recovered)
+        claim = self.queue.claim()
+        if claim is not None:
+            self._work_on(claim)
+            return True
+        return self.calibration is not None and self.calibration.step()
+
+    def _work_on(self, claim: Claim) -> None:
+        log.info("%s claimed %s@%s", _told(claim), claim.repo_id, claim.revision)
+        with kept_lease(self.queue, claim, self.settings.lease) as lease:
+            try:
+                settlement = self._attempt(
+                    claim, lambda: lease.is_lost() or self.stops.now.is_set()
+                )
+                self._settle(claim, settlement)
+            except LeaseLostError as error:
+                self.audio.discard(claim.submission_id, claim.evaluation_id)
+                log.warning("%s nothing is written: %s", _told(claim), error)
+            except DatabaseUnavailableError as error:
+                log.warning("%s left until its lease runs out: %s", _told(claim), error)
+
+    def _attempt(self, claim: Claim, interrupted: Callable[[], bool]) -> Settlement:
+        """Evaluate, and return what is to be written about it."""
+        try:
+            with self.workspaces.fresh() as workspace:
+                return self._evaluate(claim, workspace, interrupted)
+        except (LeaseLostError, DatabaseUnavailableError):
+            raise
+        except InterruptedEvaluationError as interruption:
+            log.info("%s interrupted", _told(claim))
+            return partial(self.queue.hand_back, claim, log=interruption.log)
+        except EvaluationError as error:
+            log.warning("%s %s", _told(claim), error)
+            return partial(
+                self.queue.fail,
+                claim,
+                error.code,
+                public=error.public,
+                detail=error.detail,
+                log=error.log,
+            )
+        except Exception:  # the outermost: a bug of ours must not end the worker
+            log.exception("%s unexpected error", _told(claim))
+            return self._our_error(claim, traceback.format_exc())
+
+    def _evaluate(
+        self, claim: Claim, workspace: Path, interrupted: Callable[[], bool]
+    ) -> Settlement:
+        model_dir = download(
+            self.hub,
+            claim.repo_id,
+            claim.revision,
+            workspace / "model",
+            max_bytes=self.settings.max_repository_bytes,
+            interrupted=interrupted,
+        )
+        persist(partial(self.queue.start_running, claim), self.stops.now)
+        request = self.evaluator.model_request(model_dir)
+        evaluated = self.evaluator.run(request, workspace, interrupted)
+        result, score = evaluated.result, score_of(request, evaluated.result)
+        log.info("%s score=%.4f wer=%.4f", _told(claim), score.score, score.wer)
+        with disk_errors():
+            clips = clips_of(workspace / "out", result)
+            kept = self.audio.publish(claim.submission_id, claim.evaluation_id, clips)
+        assert result.synthesiser is not None
+        return partial(
+            self.queue.complete,
+            claim,
+            score,
+            weights_digest=result.synthesiser.weights_digest,
+            details=details_of(result),
+            samples=[sample_of(sample, kept) for sample in result.samples],
+            log=evaluated.log,
+        )
+
+    def _settle(self, claim: Claim, settlement: Settlement) -> None:
+        try:
+            persist(settlement, self.stops.now)
+        except RefusedByDatabaseError as error:
+            log.exception("%s the database refuses the outcome", _told(claim))
+            persist(self._our_error(claim, str(error)), self.stops.now)
+
+    def _our_error(self, claim: Claim, detail: str) -> Settlement:
+        code = ServiceCode.WORKER_ERROR
+        return partial(self.queue.fail, claim, code, public="", detail=detail)
+
+
+def _told(claim: Claim) -> str:
+    return f"submission={claim.submission_id} evaluation={claim.evaluation_id}"

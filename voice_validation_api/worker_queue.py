@@ -1,0 +1,184 @@
+"""The worker: claims submissions, evaluates them, records the scores.
+
+    python voice_validation_api/worker_queue.py [--queues N] [--gpu-ids 0,1] [--launcher auto]
+
+Settings come from the environment (``WORKER_...``, ``POSTGRES_URL``, ``VAR_DIR``, ``HF_ENDPOINT``)
+and ``.env``; flags override them. SIGTERM or SIGINT: claim nothing more, finish what is being
+evaluated within the grace period, hand back the rest; a second signal hands back at once. Exit
+codes: 0 stopped as told, 1 a fault of this program, 2 wrong settings, 3 no usable database, 4 the
+launcher is not available.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import secrets
+import signal
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack, closing
+from datetime import timedelta
+from typing import Any
+
+from pydantic import ValidationError
+
+from utilities.hub import Hub
+from utilities.logs import configure_logging
+from voice_validation_api.audio_store import AudioStore
+from voice_validation_api.calibration import Calibration
+from voice_validation_api.database import Database
+from voice_validation_api.evaluation import Evaluator
+from voice_validation_api.launchers.base import Launcher, LauncherUnavailableError
+from voice_validation_api.launchers.choose import choose_launcher
+from voice_validation_api.postgres import NO_USABLE_DATABASE, ensure_postgres
+from voice_validation_api.postgres_keeper import kept_alive
+from voice_validation_api.settings import WorkerSettings
+from voice_validation_api.store import Store
+from voice_validation_api.submission_queue import SubmissionQueue
+from voice_validation_api.wakeup import Stop, Wakeup
+from voice_validation_api.worker import Stops, Worker
+from voice_validation_api.workspaces import Workspaces, worker_workspaces
+
+EXIT_FAULT, EXIT_SETTINGS, EXIT_DATABASE, EXIT_LAUNCHER = 1, 2, 3, 4
+LOOK_SECONDS = 0.2
+
+log = logging.getLogger("worker_queue")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Work until told to stop; returns the exit code."""
+    try:
+        settings = _settings(argv)
+    except ValidationError as error:
+        for problem in error.errors():
+            name = ".".join(str(part) for part in problem["loc"])
+            sys.stderr.write(f"wrong setting {name}: {problem['msg']}\n")
+        return EXIT_SETTINGS
+    configure_logging(settings.log_level)
+    # Until there is something to finish, a signal just ends the program, which cleans up.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        launcher = choose_launcher(settings.launcher)
+        with ExitStack() as resources:
+            return _run(settings, launcher, resources)
+    except LauncherUnavailableError as error:
+        log.critical("%s", error)
+        return EXIT_LAUNCHER
+    except KeyboardInterrupt:
+        return 0
+
+
+def _run(settings: WorkerSettings, launcher: Launcher, resources: ExitStack) -> int:
+    url = settings.postgres_url
+    queues = settings.queue_count
+    try:
+        dsn = resources.enter_context(
+            ensure_postgres(url.get_secret_value() if url else None, settings.var_dir)
+        )
+        # A queue and its heartbeat need a connection each, the watch over Postgres another.
+        database = Database(dsn, size=2 * queues + 1, application="worker")
+    except NO_USABLE_DATABASE as error:
+        log.critical("no usable database: %s. POSTGRES_URL says which one is used.", error)
+        return EXIT_DATABASE
+    resources.enter_context(closing(database))
+    if url is None:
+        resources.enter_context(kept_alive(settings.var_dir, Store(database).ping))
+    workspaces = resources.enter_context(worker_workspaces(settings.var_dir / "work"))
+    stops = Stops(soon=Stop(), now=Stop())
+    workers = [
+        _worker(settings, number, dsn, database, launcher, workspaces, stops)
+        for number in range(queues)
+    ]
+    _install_signals(stops)
+    log.info("working with %d queues, launcher=%s", queues, type(launcher).__name__)
+    return _work(workers, stops, settings.grace)
+
+
+def _worker(
+    settings: WorkerSettings,
+    number: int,
+    dsn: str,
+    database: Database,
+    launcher: Launcher,
+    workspaces: Workspaces,
+    stops: Stops,
+) -> Worker:
+    gpus = settings.gpus
+    evaluator = Evaluator(
+        settings,
+        launcher,
+        gpu=gpus[number % len(gpus)] if gpus else None,
+        threads=max(1, len(os.sched_getaffinity(0)) // settings.queue_count),
+    )
+    name = f"{socket.gethostname()[:64]}:{os.getpid()}:{number}:{secrets.token_hex(4)}"
+    queue = SubmissionQueue(database, worker_id=name, lease=settings.lease)
+    # One queue is enough for the few voices.
+    calibrates = settings.calibration and number == 0
+    token = settings.hub_token
+    return Worker(
+        settings=settings,
+        queue=queue,
+        wakeup=Wakeup(dsn, stops.soon),
+        hub=Hub(endpoint=settings.hub_endpoint, token=token.get_secret_value() if token else None),
+        evaluator=evaluator,
+        audio=AudioStore(settings.audio_dir),
+        workspaces=workspaces,
+        stops=stops,
+        calibration=Calibration(queue, evaluator, workspaces, stops.soon) if calibrates else None,
+    )
+
+
+def _work(workers: Sequence[Worker], stops: Stops, grace: timedelta) -> int:
+    with ThreadPoolExecutor(len(workers), thread_name_prefix="queue") as pool:
+        queues: list[Future[None]] = [pool.submit(worker.run) for worker in workers]
+        while _running(queues) and not stops.soon.is_set():
+            pass
+        # One queue that broke stops the program: whoever watches over it starts it anew.
+        stops.soon.set()
+        deadline = time.monotonic() + grace.total_seconds()
+        while _running(queues) and not stops.now.is_set() and time.monotonic() < deadline:
+            pass
+        stops.now.set()
+    faults = [fault for queue in queues if (fault := queue.exception()) is not None]
+    for fault in faults:
+        log.critical("a queue broke", exc_info=fault)
+    log.info("stopped")
+    return EXIT_FAULT if faults else 0
+
+
+def _running(queues: Sequence[Future[None]]) -> bool:
+    """Wait a moment; whether queues still run and none has broken."""
+    done, running = wait(queues, timeout=LOOK_SECONDS, return_when=FIRST_EXCEPTION)
+    return bool(running) and not any(queue.exception() for queue in done)
+
+
+def _install_signals(stops: Stops) -> None:
+    def handle(_number: int, _frame: Any) -> None:
+        (stops.now if stops.soon.is_set() else stops.soon).set()
+
+    signal.signal(signal.SIGTERM, handle)
+    signal.signal(signal.SIGINT, handle)
+
+
+def _settings(argv: Sequence[str] | None) -> WorkerSettings:
+    lines = (__doc__ or "").split("\n\n")
+    parser = argparse.ArgumentParser(description=lines[0], epilog=lines[-1])
+    parser.add_argument("--queues", type=int, help="evaluations at the same time")
+    parser.add_argument("--gpu-ids", help="GPUs by number, one per queue in turn, such as 0,1")
+    parser.add_argument("--launcher", choices=["auto", "process", "docker"])
+    parser.add_argument(
+        "--drain", action="store_true", default=None, help="exit when nothing is left to claim"
+    )
+    flags = {
+        key: value for key, value in vars(parser.parse_args(argv)).items() if value is not None
+    }
+    return WorkerSettings(**flags)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
