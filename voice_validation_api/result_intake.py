@@ -86,6 +86,7 @@ def _clip(out: Path, name: str) -> Path:
 
 
 def _read(path: Path, limit: int) -> bytes:
+    _require(not path.parent.is_symlink(), "the output directory was replaced")
     try:
         # Not through a symbolic link, and not waiting for the writer of a named pipe.
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
@@ -93,9 +94,12 @@ def _read(path: Path, limit: int) -> bytes:
         raise MissingResultError(f"the evaluator left no {path.name}") from error
     except OSError as error:
         raise InvalidResultError(f"{path.name} cannot be read: {error.strerror}") from error
-    with os.fdopen(fd, "rb") as file:
+    try:
         _require(stat.S_ISREG(os.fstat(fd).st_mode), f"{path.name} is no ordinary file")
-        content = file.read(limit + 1)
+        with os.fdopen(fd, "rb", closefd=False) as file:
+            content = file.read(limit + 1)
+    finally:
+        os.close(fd)
     _require(len(content) <= limit, f"{path.name} exceeds {limit} bytes")
     return content
 
