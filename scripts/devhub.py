@@ -21,6 +21,7 @@ from utilities.errors import SubnetError
 from utilities.http_server import bind, serve, url_of
 from utilities.logs import configure_logging
 
+MAX_PORT = 65_535
 EXAMPLE = """\
 example:
   python scripts/devhub.py --port 8900 &
@@ -31,12 +32,12 @@ example:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Serve until interrupted. Exit code 2: it cannot listen or write there."""
+    """Serve until interrupted. Exit code 2: it cannot listen or keep its state there."""
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=EXAMPLE, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
-    parser.add_argument("--port", type=int, default=8900, help="0 takes any free (%(default)s)")
+    parser.add_argument("--port", type=_port, default=8900, help="0 takes any free (%(default)s)")
     parser.add_argument(
         "--root", type=Path, default=Path("var/devhub"), help="where all is kept (%(default)s)"
     )
@@ -51,9 +52,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         print(f"error: cannot write to {args.root}: {error}", file=sys.stderr)
         return 2
-    print(f"rehearsal hub at {url_of(bound)}, kept in {args.root}", flush=True)
-    serve(create_app(store, now=_now), bound)
+    ready = f"rehearsal hub at {url_of(bound)}, kept in {args.root}"
+    serve(create_app(store, now=_now, on_start=lambda: print(ready, flush=True)), bound)
     return 0
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= MAX_PORT:
+        raise argparse.ArgumentTypeError(f"{port} is not a port from 0 to {MAX_PORT}")
+    return port
 
 
 def _now() -> str:

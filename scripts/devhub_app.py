@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -21,15 +21,34 @@ from devhub_http import (
     writable,
     writer_of,
 )
-from devhub_store import Commit, DevHubError, DevHubStore, Repository, StoredFile
+from devhub_records import (
+    Commit,
+    DevHubError,
+    Repository,
+    StoredFile,
+    check_name,
+    folders_of,
+)
+from devhub_store import DevHubStore
 from devhub_uploads import add_upload_routes
 from fastapi import FastAPI, Request
 from fastapi.responses import FileResponse, JSONResponse, Response
 
 
-def create_app(store: DevHubStore, *, now: Callable[[], str]) -> FastAPI:
-    """The application over ``store``; ``now`` gives the time as ISO 8601."""
-    app = FastAPI(title="Rehearsal hub", openapi_url=None)
+def create_app(
+    store: DevHubStore, *, now: Callable[[], str], on_start: Callable[[], None]
+) -> FastAPI:
+    """The application over ``store``; ``now`` gives the time as ISO 8601.
+
+    ``on_start`` is called once signals are heeded and requests will be answered.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        on_start()
+        yield
+
+    app = FastAPI(title="Rehearsal hub", openapi_url=None, lifespan=lifespan)
     app.add_exception_handler(DevHubError, error_response)
     _add_account_routes(app)
     _add_repository_routes(app, store, now)
@@ -54,17 +73,22 @@ def _add_account_routes(app: FastAPI) -> None:
 
 def _add_repository_routes(app: FastAPI, store: DevHubStore, now: Callable[[], str]) -> None:
     @app.get("/api/models")
-    async def list_models(request: Request) -> Any:
+    async def list_models(request: Request, author: str | None = None, search: str = "") -> Any:
+        user = user_of(request)
         return [
             _info(repository, store.commit_at(repository, repository.head), blobs=False)
             for repository in store.repositories()
-            if not repository.private or user_of(request) == repository.owner
+            if (not repository.private or user == repository.owner)
+            and author in {None, repository.owner}
+            and search.lower() in repository.repo_id.lower()
         ]
 
     @app.post("/api/repos/create")
     async def create(request: Request) -> Any:
         user, values = writer_of(request), await parsed(request, RepositoryName)
         namespace = values.organization or user
+        check_name(namespace)
+        check_name(values.name)
         if namespace != user:
             raise DevHubError(403, "Forbidden", f"{user} may not create in {namespace}")
         url = f"{request.base_url}{namespace}/{values.name}"
@@ -84,14 +108,7 @@ def _add_repository_routes(app: FastAPI, store: DevHubStore, now: Callable[[], s
     async def settings(request: Request, namespace: str, name: str) -> Any:
         repository = writable(store, request, namespace, name)
         values = await parsed(request, Settings)
-        gated, private = values.gated, is_private(values)
-        store.update(
-            replace(
-                repository,
-                gated=repository.gated if gated is None else gated,
-                private=repository.private if private is None else private,
-            )
-        )
+        store.change_settings(repository, private=is_private(values), gated=values.gated)
         return {}
 
     @app.post("/api/models/{namespace}/{name}/super-squash/main")
@@ -103,7 +120,7 @@ def _add_repository_routes(app: FastAPI, store: DevHubStore, now: Callable[[], s
 
 def _add_metadata_routes(app: FastAPI, store: DevHubStore) -> None:
     @app.get("/api/models/{namespace}/{name}")
-    @app.get("/api/models/{namespace}/{name}/revision/{revision}")
+    @app.get("/api/models/{namespace}/{name}/revision/{revision:path}")
     async def info(
         request: Request, namespace: str, name: str, revision: str = "main", blobs: bool = False
     ) -> Any:
@@ -130,7 +147,12 @@ def _add_metadata_routes(app: FastAPI, store: DevHubStore) -> None:
         body = (await body_of(request, MAX_JSON_BYTES)).decode("utf-8", "replace")
         files = store.commit_at(repository, revision).files
         asked = parse_qs(body, max_num_fields=10_000).get("paths", [])
-        return [_tree_file(path, files[path]) for path in asked if path in files]
+        folders = folders_of(files)
+        return [
+            _tree_file(path, files[path]) if path in files else _tree_folder(path)
+            for path in asked
+            if path in files or path in folders
+        ]
 
     @app.get("/api/models/{namespace}/{name}/refs")
     async def refs(request: Request, namespace: str, name: str) -> Any:
@@ -210,14 +232,19 @@ def _tree(commit: Commit, folder: str, *, recursive: bool) -> list[dict[str, Any
     if folder and not inside:
         raise DevHubError(404, "EntryNotFound", f"{folder} does not exist")
     shown = [path for path in inside if recursive or "/" not in path.removeprefix(folder)]
-    folders: set[str] = set()
-    for path in inside:
-        parts = path.removeprefix(folder).split("/")[:-1]
-        depth = len(parts) if recursive else min(len(parts), 1)
-        folders |= {folder + "/".join(parts[: level + 1]) for level in range(depth)}
-    return [
-        {"type": "directory", "path": path, "size": 0, "oid": "0" * 40} for path in sorted(folders)
-    ] + [_tree_file(path, commit.files[path]) for path in shown]
+    folders = [
+        path
+        for path in sorted(folders_of(inside))
+        if path.startswith(folder) and (recursive or "/" not in path.removeprefix(folder))
+    ]
+    return [_tree_folder(path) for path in folders] + [
+        _tree_file(path, commit.files[path]) for path in shown
+    ]
+
+
+def _tree_folder(path: str) -> dict[str, Any]:
+    # Git's id of a folder covers its content. Nobody here reads it.
+    return {"type": "directory", "path": path, "size": 0, "oid": "0" * 40}
 
 
 def _tree_file(path: str, file: StoredFile) -> dict[str, Any]:

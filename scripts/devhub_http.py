@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from typing import Literal, TypeVar
 
-from devhub_store import DevHubError, DevHubStore, Repository
+from devhub_records import DevHubError, Repository
+from devhub_store import DevHubStore
 from fastapi import Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field, ValidationError
 
 MAX_JSON_BYTES = 8 * 2**20
+MAX_HEADER_CHARS = 500
 _TOKEN = re.compile(r"Bearer hf_([A-Za-z0-9][A-Za-z0-9._-]{0,95})")
 
 B = TypeVar("B", bound=BaseModel)
@@ -93,8 +95,9 @@ def writer_of(request: Request) -> str:
 
 def readable(store: DevHubStore, request: Request, namespace: str, name: str) -> Repository:
     """The repository, if the user may know of it."""
+    user = user_of(request)
     repository = store.find(namespace, name)
-    if repository is None or (repository.private and user_of(request) != repository.owner):
+    if repository is None or (repository.private and user != repository.owner):
         raise DevHubError(404, "RepoNotFound", "Repository not found")
     return repository
 
@@ -132,7 +135,7 @@ def error_response(_: Request, error: Exception) -> JSONResponse:
     """The answer that the client turns into its own exceptions."""
     if not isinstance(error, DevHubError):
         raise error
-    headers = {"X-Error-Code": error.code, "X-Error-Message": error.message}
-    # Headers are Latin-1 and of one line.
-    safe = {key: value.encode("ascii", "replace").decode() for key, value in headers.items()}
-    return JSONResponse({"error": error.message}, error.status, safe)
+    # The message may quote what the client sent, and a header is one line of Latin-1.
+    line = re.sub(r"[^ -~]", "?", error.message)[:MAX_HEADER_CHARS]
+    headers = {"X-Error-Code": error.code, "X-Error-Message": line}
+    return JSONResponse({"error": error.message}, error.status, headers)

@@ -6,6 +6,7 @@ path, except the names of repositories, which are checked.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -13,69 +14,53 @@ import re
 import shutil
 import threading
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path, PurePosixPath
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from devhub_records import (
+    Commit,
+    DevHubError,
+    Repository,
+    StoredFile,
+    check_path,
+    folders_of,
+    git_blob_id,
+    is_name,
+)
+
+from utilities.errors import SubnetError
 
 MAIN = "main"
-_NAME = re.compile(r"(?!.*(\.\.|--))[A-Za-z0-9_][A-Za-z0-9._-]{0,95}")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-MAX_PATH_CHARS = 1_024
 
 
-class DevHubError(Exception):
-    """A request that cannot be served: HTTP status, the hub's error code, and a message."""
+class RootInUseError(SubnetError):
+    """Another hub keeps its state in the same directory."""
 
-    def __init__(self, status: int, code: str, message: str) -> None:
-        super().__init__(message)
-        self.status, self.code, self.message = status, code, message
-
-
-@dataclass(frozen=True)
-class StoredFile:
-    """One file of a commit. ``blob_id`` is what git calls the file, or its LFS pointer."""
-
-    sha256: str
-    size: int
-    blob_id: str
-    lfs: bool
-
-
-@dataclass(frozen=True)
-class Commit:
-    """The whole tree at one revision."""
-
-    oid: str
-    parent: str | None
-    title: str
-    date: str
-    files: dict[str, StoredFile] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Repository:
-    """A repository's settings and the tip of its only branch."""
-
-    repo_id: str
-    private: bool
-    gated: str | bool
-    created: str
-    head: str
-
-    @property
-    def owner(self) -> str:
-        """Who may write, and read while it is private."""
-        return self.repo_id.split("/")[0]
+    code: ClassVar[str] = "ROOT_IN_USE"
 
 
 class DevHubStore:
     """Everything below one directory. Writes are atomic, and one at a time."""
 
     def __init__(self, root: Path) -> None:
+        """Open or make the directory. Raises RootInUseError, and OSError if it is unusable."""
         self._root = root
-        self.lock = threading.RLock()
+        self._lock = threading.RLock()
         for name in ("blobs", "incoming", "repos"):
             (root / name).mkdir(parents=True, exist_ok=True)
+        # Held as long as this process lives, however it ends.
+        self._root_lock = (root / "lock").open("w")
+        try:
+            fcntl.flock(self._root_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RootInUseError(
+                f"another hub keeps its state in {root}", "Stop it or choose another directory."
+            ) from error
+        for left_over in (root / "incoming").iterdir():
+            _remove(left_over)
 
     # Contents
 
@@ -86,14 +71,14 @@ class DevHubStore:
         return self._root / "blobs" / sha256
 
     def incoming(self) -> Path:
-        """A fresh place for a content that is being received."""
+        """A fresh place for what is being written, or removed; it is emptied at each start."""
         return self._root / "incoming" / os.urandom(16).hex()
 
     def add_bytes(self, content: bytes) -> StoredFile:
         """Store a regular file."""
         sha256 = hashlib.sha256(content).hexdigest()
-        _write(self.blob(sha256), content)
-        return StoredFile(sha256, len(content), _git_blob_id(content), lfs=False)
+        self._write(self.blob(sha256), content)
+        return StoredFile(sha256, len(content), git_blob_id(content), lfs=False)
 
     def lfs_file(self, sha256: str, size: int) -> StoredFile:
         """The entry for a content that was uploaded before."""
@@ -101,7 +86,7 @@ class DevHubStore:
         if not path.is_file() or path.stat().st_size != size:
             raise DevHubError(400, "BadRequest", f"the content {sha256} was not uploaded")
         pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{sha256}\nsize {size}\n"
-        return StoredFile(sha256, size, _git_blob_id(pointer.encode()), lfs=True)
+        return StoredFile(sha256, size, git_blob_id(pointer.encode()), lfs=True)
 
     # Repositories
 
@@ -117,23 +102,38 @@ class DevHubStore:
 
     def create(self, namespace: str, name: str, *, private: bool, now: str) -> Repository:
         """A new repository with an empty first commit."""
-        with self.lock:
+        with self._lock:
             if self.find(namespace, name) is not None:
                 raise DevHubError(409, "Conflict", "You already created this model repo")
             first = self._write_commit(namespace, name, None, "initial commit", now, {})
             repository = Repository(f"{namespace}/{name}", private, False, now, first.oid)
-            self.update(repository)
+            self._save(repository)
             return repository
 
-    def update(self, repository: Repository) -> None:
-        """Write a repository's settings."""
-        path = self._home(*repository.repo_id.split("/")) / "repository.json"
-        _write(path, json.dumps(asdict(repository)).encode())
+    def change_settings(
+        self,
+        repository: Repository,
+        *,
+        private: bool | None,
+        gated: Literal["auto", "manual", False] | None,
+    ) -> None:
+        """Change who may read; None leaves a setting as it is."""
+        with self._lock:
+            current = self._current(repository)
+            self._save(
+                replace(
+                    current,
+                    private=current.private if private is None else private,
+                    gated=current.gated if gated is None else gated,
+                )
+            )
 
     def delete(self, repository: Repository) -> None:
         """Forget a repository and its commits; contents may be shared and stay."""
-        with self.lock:
-            shutil.rmtree(self._home(*repository.repo_id.split("/")))
+        place = self.incoming()
+        with self._lock:
+            self._home(*self._current(repository).repo_id.split("/")).rename(place)
+        _remove(place)
 
     # Commits
 
@@ -172,10 +172,8 @@ class DevHubStore:
         gone = set(deleted)
         folders = tuple(f"{folder.strip('/')}/" for folder in deleted_folders)
         namespace, name = repository.repo_id.split("/")
-        with self.lock:
-            current = self.find(namespace, name)
-            if current is None:
-                raise DevHubError(404, "RepoNotFound", "Repository not found")
+        with self._lock:
+            current = self._current(repository)
             if expected_parent is not None and not current.head.startswith(expected_parent):
                 raise DevHubError(412, "Conflict", "the branch has moved since the parent commit")
             files = dict(self.commit_at(current, MAIN).files)
@@ -188,19 +186,23 @@ class DevHubStore:
                 for path, file in files.items()
                 if path not in gone and not path.startswith(folders)
             }
-            commit = self._write_commit(
-                namespace, name, current.head, title, now, {**kept, **added}
-            )
-            self.update(replace(current, head=commit.oid))
+            tree = {**kept, **added}
+            if both := folders_of(tree) & tree.keys():
+                raise DevHubError(
+                    400, "BadRequest", f"both a file and a folder: {min(both)!r:.200}"
+                )
+            commit = self._write_commit(namespace, name, current.head, title, now, tree)
+            self._save(replace(current, head=commit.oid))
             return commit
 
     def squash(self, repository: Repository, *, title: str, now: str) -> Commit:
         """One commit in place of all: the older revisions vanish."""
         namespace, name = repository.repo_id.split("/")
-        with self.lock:
-            files = self.commit_at(repository, MAIN).files
+        with self._lock:
+            current = self._current(repository)
+            files = self.commit_at(current, MAIN).files
             commit = self._write_commit(namespace, name, None, title, now, files)
-            self.update(replace(repository, head=commit.oid))
+            self._save(replace(current, head=commit.oid))
             for path in self._commits(repository).glob("*.json"):
                 if path.stem != commit.oid:
                     path.unlink()
@@ -220,34 +222,38 @@ class DevHubStore:
         oid = hashlib.sha1(identity.encode(), usedforsecurity=False).hexdigest()
         commit = Commit(oid, parent, title, now, files)
         path = self._home(namespace, name) / "commits" / f"{oid}.json"
-        _write(path, json.dumps({**asdict(commit), "files": entries}).encode())
+        self._write(path, json.dumps({**asdict(commit), "files": entries}).encode())
         return commit
+
+    def _current(self, repository: Repository) -> Repository:
+        # A request reads its repository before its body: meanwhile others may have changed it.
+        current = self.find(*repository.repo_id.split("/"))
+        if current is None:
+            raise DevHubError(404, "RepoNotFound", "Repository not found")
+        return current
+
+    def _save(self, repository: Repository) -> None:
+        path = self._home(*repository.repo_id.split("/")) / "repository.json"
+        self._write(path, json.dumps(asdict(repository)).encode())
+
+    def _write(self, path: Path, content: bytes) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = self.incoming()
+        fresh.write_bytes(content)
+        fresh.replace(path)
 
     def _commits(self, repository: Repository) -> Path:
         return self._home(*repository.repo_id.split("/")) / "commits"
 
     def _home(self, namespace: str, name: str) -> Path:
         for part in (namespace, name):
-            if not _NAME.fullmatch(part) or part.endswith((".", ".git")):
+            if not is_name(part):
                 raise DevHubError(404, "RepoNotFound", "Repository not found")
         return self._root / "repos" / namespace / name
 
 
-def check_path(path: str) -> None:
-    """Refuse a path that leaves the repository or is not in its plainest form."""
-    parts = PurePosixPath(path).parts
-    plain = "/".join(parts) == path and path.isprintable() and len(path) <= MAX_PATH_CHARS
-    if not plain or path.startswith("/") or "\\" in path or {"..", ".", ".git"} & set(parts):
-        raise DevHubError(400, "BadRequest", f"not a path inside a repository: {path!r:.200}")
-
-
-def _git_blob_id(content: bytes) -> str:
-    header = b"blob %d\0" % len(content)
-    return hashlib.sha1(header + content, usedforsecurity=False).hexdigest()
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.name}.{os.urandom(8).hex()}")
-    fresh.write_bytes(content)
-    fresh.replace(path)
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()

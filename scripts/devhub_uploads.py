@@ -16,13 +16,15 @@ from devhub_http import (
     parsed,
     writable,
 )
-from devhub_store import Commit, DevHubError, DevHubStore, Repository, StoredFile, check_path
+from devhub_records import Commit, DevHubError, Repository, StoredFile, check_path
+from devhub_store import DevHubStore
 from fastapi import FastAPI, Request
 from starlette.requests import ClientDisconnect
 
 MAX_COMMIT_BYTES = 64 * 2**20
 MAX_REGULAR_BYTES = 2**20
 MAX_CONTENT_BYTES = 20 * 10**9
+MAX_ANNOUNCED = 100_000
 
 
 def add_upload_routes(app: FastAPI, store: DevHubStore, now: Callable[[], str]) -> None:
@@ -47,6 +49,8 @@ def add_upload_routes(app: FastAPI, store: DevHubStore, now: Callable[[], str]) 
                 answer["error"] = {"code": 413, "message": "the file is too large"}
             elif not store.blob(wanted.oid).is_file():
                 announced[wanted.oid] = wanted.size
+                if len(announced) > MAX_ANNOUNCED:
+                    announced.pop(next(iter(announced)))
                 answer["actions"] = {"upload": {"href": f"{request.base_url}lfs/{wanted.oid}"}}
             answers.append(answer)
         return {"transfer": "basic", "objects": answers}

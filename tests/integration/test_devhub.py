@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-import socket
-import subprocess
-import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import pytest
-from hub_helpers import REPOSITORY_ROOT, RunningHub, parler_files, running_hub, start_hub
-from huggingface_hub import hf_hub_download, snapshot_download
+from hub_helpers import RunningHub, parler_files, running_hub
+from huggingface_hub import HfApi, hf_hub_download, snapshot_download
 from huggingface_hub.errors import (
+    EntryNotFoundError,
     GatedRepoError,
     HfHubHTTPError,
     RepositoryNotFoundError,
@@ -120,6 +119,72 @@ def test_a_gated_repository_shows_metadata_but_no_files(hub: RunningHub, tmp_pat
         )
 
 
+def test_folders_are_listed_at_any_depth(hub: RunningHub) -> None:
+    hub.publish("tree", {"top.txt": b"1", "a/b/deep.txt": b"22", "ab.txt": b"3"})
+    api = hub.api(None)
+
+    def listed(folder: str | None, *, recursive: bool) -> set[str]:
+        return {e.path for e in api.list_repo_tree("alice/tree", folder, recursive=recursive)}
+
+    assert listed(None, recursive=False) == {"a", "ab.txt", "top.txt"}
+    assert listed("a", recursive=False) == {"a/b"}
+    assert listed("a", recursive=True) == {"a/b", "a/b/deep.txt"}
+    asked = api.get_paths_info("alice/tree", ["a/b", "a/b/deep.txt", "missing"])
+    assert [(type(e).__name__, e.path) for e in asked] == [
+        ("RepoFolder", "a/b"),
+        ("RepoFile", "a/b/deep.txt"),
+    ]
+    with pytest.raises(EntryNotFoundError):
+        listed("missing", recursive=False)
+
+
+def test_models_are_found_by_author_and_by_name(hub: RunningHub) -> None:
+    hub.publish("findable", {"a.txt": b"1"})
+    hub.api("dora").create_repo("dora/findable")
+    assert [m.id for m in hub.api(None).list_models(author="dora")] == ["dora/findable"]
+    found = [m.id for m in hub.api(None).list_models(search="FINDable")]
+    assert found == ["alice/findable", "dora/findable"]
+
+
+@pytest.mark.parametrize("revision", ["0" * 40, "refs/pr/1"])
+def test_unknown_revisions_are_named_as_such(hub: RunningHub, revision: str) -> None:
+    hub.publish("revisions", {"a.txt": b"1"})
+    with pytest.raises(RevisionNotFoundError):
+        hub.api().model_info("alice/revisions", revision=revision)
+
+
+def test_what_a_client_sends_does_not_become_a_header(hub: RunningHub) -> None:
+    hub.publish("headers", {"a.txt": b"1"})
+    with pytest.raises(RevisionNotFoundError) as caught:
+        list(hub.api().list_repo_tree("alice/headers", revision="x\r\nSet-Cookie: planted=1"))
+    assert caught.value.response.headers["x-error-message"].endswith("x??Set-Cookie: planted=1")
+    assert "set-cookie" not in caught.value.response.headers
+
+
+def test_a_missing_file_is_named_as_such(hub: RunningHub, tmp_path: Path) -> None:
+    hub.publish("files", {"a.txt": b"1"})
+    with pytest.raises(EntryNotFoundError):
+        hf_hub_download("alice/files", "b.txt", endpoint=hub.url, local_dir=tmp_path)
+
+
+def test_a_commit_during_a_change_of_settings_is_kept(hub: RunningHub) -> None:
+    hub.publish("busy", {"a.txt": b"1"})
+    committed = []
+
+    def slow_body() -> Iterator[bytes]:
+        yield b'{"gated":'
+        committed.append(hub.publish("busy", {"a.txt": b"2"}))
+        yield b'"auto"}'
+
+    httpx.put(
+        f"{hub.url}/api/models/alice/busy/settings",
+        content=slow_body(),
+        headers={"authorization": "Bearer hf_alice"},
+    ).raise_for_status()
+    after = hub.api().model_info("alice/busy")
+    assert (after.gated, after.sha) == ("auto", committed[0])
+
+
 def test_only_the_owner_writes(hub: RunningHub) -> None:
     hub.publish("mine", {"a.txt": b"1"})
     for stranger in (None, "bob"):
@@ -134,6 +199,27 @@ def test_only_the_owner_writes(hub: RunningHub) -> None:
 
 def test_whoami_names_the_owner_of_the_token(hub: RunningHub) -> None:
     assert hub.api("carol").whoami()["name"] == "carol"
+
+
+def test_a_token_of_no_user_is_refused_even_for_public_repositories(hub: RunningHub) -> None:
+    hub.publish("public", {"a.txt": b"1"})
+    with pytest.raises(HfHubHTTPError, match="Invalid credentials") as caught:
+        HfApi(endpoint=hub.url, token="forged").model_info("alice/public")
+    assert caught.value.response.status_code == 401
+
+
+def test_commits_at_the_same_time_are_all_kept(hub: RunningHub) -> None:
+    hub.api().create_repo("alice/crowded")
+    names = {f"{number}.bin" for number in range(8)}
+
+    def upload(name: str) -> None:
+        hub.publish("crowded", {name: b"\0" + name.encode()})
+
+    with ThreadPoolExecutor(len(names)) as pool:
+        list(pool.map(upload, names))
+    assert set(hub.api().list_repo_files("alice/crowded")) == names
+    # One for each, and the empty first one.
+    assert len(hub.api().list_repo_commits("alice/crowded")) == len(names) + 1
 
 
 def test_deleted_files_and_repositories_are_gone(hub: RunningHub) -> None:
@@ -158,7 +244,9 @@ def test_a_commit_on_a_branch_that_moved_is_refused(hub: RunningHub) -> None:
     assert caught.value.response.status_code == 412
 
 
-@pytest.mark.parametrize("path", ["../up.txt", "/etc/passwd", "a/../../b", ".git/config", "a//b"])
+@pytest.mark.parametrize(
+    "path", ["", "../up.txt", "/etc/passwd", "a/../../b", ".git/config", "a//b"]
+)
 def test_no_path_leaves_the_repository(hub: RunningHub, path: str) -> None:
     hub.api().create_repo("alice/paths", exist_ok=True)
     line = f'{{"key":"file","value":{{"path":"{path}","content":"aGk=","encoding":"base64"}}}}'
@@ -178,7 +266,15 @@ def test_no_name_leaves_the_root(hub: RunningHub, name: str) -> None:
         json={"name": name},
         headers={"authorization": "Bearer hf_alice"},
     )
-    assert answer.status_code == 404
+    assert answer.status_code == 400
+    assert "not a name for a repository" in answer.json()["error"]
+
+
+def test_no_path_is_a_file_and_a_folder(hub: RunningHub) -> None:
+    first = hub.publish("clash", {"a": b"1"})
+    with pytest.raises(HfHubHTTPError, match="both a file and a folder"):
+        hub.publish("clash", {"a/b": b"2"})
+    assert hub.api().model_info("alice/clash").sha == first
 
 
 def test_contents_are_taken_only_as_announced(hub: RunningHub) -> None:
@@ -193,32 +289,3 @@ def test_contents_are_taken_only_as_announced(hub: RunningHub) -> None:
             headers={"authorization": "Bearer hf_alice"},
         ).raise_for_status()
         assert httpx.put(f"{hub.url}/lfs/{oid}", content=sent).status_code == status
-
-
-def test_repositories_survive_a_restart(tmp_path: Path) -> None:
-    with running_hub(tmp_path) as hub:
-        revision = hub.publish("kept", {"a.txt": b"1"})
-        assert hub.stop() == 0
-    with running_hub(tmp_path) as hub:
-        assert hub.api(None).model_info("alice/kept").sha == revision
-
-
-def test_an_occupied_port_ends_with_a_clear_message(tmp_path: Path) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        process = start_hub(tmp_path, taken.getsockname()[1])
-        _, errors = process.communicate(timeout=30)
-    assert process.returncode == 2
-    assert "is taken by another program" in errors
-
-
-def test_help_teaches_with_an_example() -> None:
-    done = subprocess.run(
-        [sys.executable, "scripts/devhub.py", "--help"],
-        cwd=REPOSITORY_ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert "HF_ENDPOINT=http://127.0.0.1:8900" in done.stdout
