@@ -26,18 +26,12 @@ def test_an_occupied_port_ends_with_a_clear_message(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        process = start_hub(tmp_path, taken.getsockname()[1])
-        _, errors = process.communicate(timeout=30)
-    assert process.returncode == 2
-    assert "is taken by another program" in errors
+        assert "is taken by another program" in _refusal(tmp_path, taken.getsockname()[1])
 
 
 def test_two_hubs_do_not_share_a_directory(tmp_path: Path) -> None:
     with running_hub(tmp_path):
-        second = start_hub(tmp_path)
-        _, errors = second.communicate(timeout=30)
-    assert second.returncode == 2
-    assert "another hub keeps its state" in errors
+        assert "another hub keeps its state" in _refusal(tmp_path, 0)
 
 
 def test_a_killed_hub_keeps_what_was_committed(tmp_path: Path) -> None:
@@ -63,10 +57,7 @@ def test_signals_stop_it_cleanly_from_the_moment_it_names_its_address(
 
 
 def test_an_impossible_port_is_refused(tmp_path: Path) -> None:
-    process = start_hub(tmp_path, 65_536)
-    _, errors = process.communicate(timeout=30)
-    assert process.returncode == 2
-    assert "65536 is not a port" in errors
+    assert "65536 is not a port" in _refusal(tmp_path, 65_536)
 
 
 def test_the_commands_that_help_teaches_work(tmp_path: Path) -> None:
@@ -98,3 +89,14 @@ def test_the_commands_that_help_teaches_work(tmp_path: Path) -> None:
                 check=True,
             )
     assert list((tmp_path / "cache").rglob("snapshots/*/config.json"))
+
+
+def _refusal(root: Path, port: int) -> str:
+    """What a hub that cannot start says."""
+    process = start_hub(root, port)
+    try:
+        _, errors = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert process.returncode == 2
+    return errors
