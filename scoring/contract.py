@@ -103,6 +103,11 @@ class ParlerModel(Record):
     kind: Literal["parler"] = "parler"
     model_dir: Path
     base_dir: Path | None = None
+    revision: str | None = Field(
+        default=None,
+        pattern=r"^[0-9a-f]{40}$",
+        description="The commit that model_dir holds; carried into the manifest, not checked.",
+    )
 
 
 class ReferenceVoice(Record):
@@ -123,12 +128,25 @@ class AsrSpec(Record):
     model: str = Field(default="packaged", min_length=1, max_length=1_024)
 
 
+class CtcSpec(Record):
+    """A second recogniser that shares nothing with Whisper: an encoder with a CTC output.
+
+    ``model`` is a directory with a transformers checkpoint (wav2vec 2.0, HuBERT) in safetensors.
+    """
+
+    engine: Literal["ctc"] = "ctc"
+    model: str = Field(min_length=1, max_length=1_024)
+
+
 class TtsRequest(Record):
     """One evaluation to carry out."""
 
     synthesiser: Annotated[ParlerModel | ReferenceVoice, Field(discriminator="kind")]
     prompts: Annotated[ListedPrompts | SeededPrompts, Field(discriminator="kind")]
     asr: AsrSpec = AsrSpec()
+    second_asr: CtcSpec | None = Field(
+        default=None, description="Listens too; of the two, the one that hears worse counts."
+    )
     device: str = Field(default="cpu", pattern=r"^(cpu|cuda(:\d+)?)$")
     seed: int = Field(default=0, ge=0, lt=2**63, description="Seeds sampling and the bootstrap.")
     max_seconds: float = Field(default=30.0, gt=0.0, le=60.0, description="Audio cap per prompt.")
@@ -155,10 +173,16 @@ class Sample(Record):
     outcome: Literal["scored", "unscored"]
     reason: str | None = Field(default=None, max_length=1_000)
     audio: str | None = Field(default=None, max_length=255, description="File below the output.")
+    audio_digest: Hex64 | None = Field(default=None, description="sha256 of that file.")
     seconds: float | None = Field(default=None, ge=0)
     truncated: bool = False
     transcript: str | None = Field(default=None, max_length=10_000)
-    errors: WordErrors | None = None
+    second_transcript: str | None = Field(
+        default=None, max_length=10_000, description="What the second recogniser heard."
+    )
+    errors: WordErrors | None = Field(
+        default=None, description="Of the transcript with more errors, where there are two."
+    )
     wer: float | None = Field(default=None, ge=0, description="Raw; may exceed 1.")
     human_likeness: Unit | None = None
     score: Unit | None = None
@@ -172,12 +196,20 @@ class Interval(Record):
     high: Unit
 
 
+class WerInterval(Record):
+    """A 95 % bootstrap interval of a raw word error rate, which may exceed 1."""
+
+    low: float = Field(ge=0.0)
+    high: float = Field(ge=0.0)
+
+
 class Aggregate(Record):
     """The evaluation in a few numbers."""
 
     score: Unit
     interval: Interval
     wer: float = Field(ge=0, description="Corpus WER: edits over words. Raw; may exceed 1.")
+    wer_interval: WerInterval | None = None
     human_likeness: Unit
     components: dict[str, float] = Field(default_factory=dict)
     scored: int = Field(ge=0)
@@ -217,7 +249,14 @@ class TtsResult(Record):
     failure: Failure | None = None
     synthesiser: SynthesiserInfo | None = None
     asr: AsrInfo | None = None
+    second_asr: AsrInfo | None = None
+    human_floor: Unit = Field(
+        default=0.0, description="WER of people; the score counts only the errors beyond it."
+    )
     prompts_digest: Hex64 | None = None
+    protocol_digest: Hex64 | None = Field(
+        default=None, description="Names all that a score depends on besides the model."
+    )
     aggregate: Aggregate | None = None
     samples: tuple[Sample, ...] = Field(default=(), max_length=MAX_PROMPTS)
     warnings: tuple[str, ...] = ()

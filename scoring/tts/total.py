@@ -1,7 +1,8 @@
 """The total score: one formula, for a sample and for a whole evaluation.
 
-    score = human likeness x (1 - min(WER, 1))
+    score = human likeness x (1 - counted WER)
 
+where the counted WER is 0 up to the human floor and 1 from WER 1 on (``human_floor.py``).
 It increases in each part and is near zero when either is bad. Over an evaluation, human likeness
 is the mean over prompts and WER is the corpus WER: all edits over all reference words. A prompt
 whose audio could not be scored counts as every word missed and no likeness, so that staying
@@ -15,19 +16,23 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from scoring.contract import Aggregate, Interval, Sample, WordErrors
+from scoring.contract import Aggregate, Interval, Sample, WerInterval, WordErrors
+from scoring.tts.human_floor import wer_for_score
 
 RESAMPLES = 2_000
 CONFIDENCE = 0.95
 
 
-def sample_score(wer: float, human_likeness: float) -> float:
-    """Score one sample, or one evaluation, in [0, 1] from its raw WER and its likeness."""
-    return human_likeness * (1.0 - min(wer, 1.0))
+def sample_score(wer: float, human_likeness: float, *, floor: float = 0.0) -> float:
+    """Score one sample, or one evaluation, in [0, 1] from its raw WER and its likeness.
+
+    ``floor`` is the recogniser's WER on people.
+    """
+    return human_likeness * (1.0 - wer_for_score(wer, floor))
 
 
-def aggregate(samples: Sequence[Sample], *, seed: int) -> Aggregate:
-    """Aggregate samples; the interval is a percentile bootstrap over prompts, seeded.
+def aggregate(samples: Sequence[Sample], *, seed: int, floor: float = 0.0) -> Aggregate:
+    """Aggregate samples; the intervals are percentile bootstraps over prompts, seeded.
 
     Every sample carries ``errors``: an unscored one has all its words deleted.
     """
@@ -37,17 +42,19 @@ def aggregate(samples: Sequence[Sample], *, seed: int) -> Aggregate:
 
     rng = np.random.default_rng(seed)
     draws = rng.integers(0, len(samples), size=(RESAMPLES, len(samples)))
-    tail = (1.0 - CONFIDENCE) / 2.0
-    low, high = np.quantile(_totals(edits, words, likeness, draws), [tail, 1.0 - tail])
+    low, high = _interval(_totals(edits, words, likeness, draws, floor))
+    wer_low, wer_high = _interval(_corpus_wer(edits, words, draws))
 
     everything = np.arange(len(samples))[np.newaxis, :]
-    score = float(_totals(edits, words, likeness, everything)[0])
+    score = float(_totals(edits, words, likeness, everything, floor)[0])
+    wer = float(_corpus_wer(edits, words, everything)[0])
     scored = [s for s in samples if s.outcome == "scored"]
     return Aggregate(
         score=score,
         # Rounding in the quantile must not push the estimate outside its own interval.
-        interval=Interval(low=min(float(low), score), high=max(float(high), score)),
-        wer=float(edits.sum() / max(words.sum(), 1.0)),
+        interval=Interval(low=min(low, score), high=max(high, score)),
+        wer=wer,
+        wer_interval=WerInterval(low=min(wer_low, wer), high=max(wer_high, wer)),
         human_likeness=float(likeness.mean()),
         components=_mean_components(scored),
         scored=len(scored),
@@ -60,11 +67,26 @@ def _totals(
     words: NDArray[np.float64],
     likeness: NDArray[np.float64],
     draws: NDArray[np.int64],
+    floor: float,
 ) -> NDArray[np.float64]:
     """Score each row of ``draws`` (resamples, prompts) of indices into the prompts."""
-    wer = edits[draws].sum(axis=1) / np.maximum(words[draws].sum(axis=1), 1.0)
-    totals: NDArray[np.float64] = likeness[draws].mean(axis=1) * (1.0 - np.minimum(wer, 1.0))
+    lost = wer_for_score(_corpus_wer(edits, words, draws), floor)
+    totals: NDArray[np.float64] = likeness[draws].mean(axis=1) * (1.0 - lost)
     return np.clip(totals, 0.0, 1.0)
+
+
+def _corpus_wer(
+    edits: NDArray[np.float64], words: NDArray[np.float64], draws: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Edits over words of each row of ``draws``."""
+    rates: NDArray[np.float64] = edits[draws].sum(axis=1) / np.maximum(words[draws].sum(axis=1), 1)
+    return rates
+
+
+def _interval(values: NDArray[np.float64]) -> tuple[float, float]:
+    tail = (1.0 - CONFIDENCE) / 2.0
+    low, high = np.quantile(values, [tail, 1.0 - tail])
+    return float(low), float(high)
 
 
 def _mean_components(scored: Sequence[Sample]) -> dict[str, float]:
