@@ -24,9 +24,3 @@ class ApiSettings(ServiceSettings):
     database_connections: int = Field(
         default=10, ge=1, le=100, validation_alias="API_DATABASE_CONNECTIONS"
     )
-    postgres_wait_seconds: float = Field(
-        default=60.0,
-        ge=0,
-        validation_alias="POSTGRES_WAIT_SECONDS",
-        description="How long to wait at the start for a Postgres that does not answer.",
-    )

@@ -26,6 +26,12 @@ class ServiceSettings(BaseSettings):
         validation_alias="POSTGRES_URL",
         description="Any Postgres from version 13. Unset: an embedded one below var_dir.",
     )
+    postgres_wait_seconds: float = Field(
+        default=60.0,
+        ge=0,
+        validation_alias="POSTGRES_WAIT_SECONDS",
+        description="How long to wait at the start for a Postgres that does not answer.",
+    )
     var_dir: Path = Field(
         default=Path("var"), validation_alias="VAR_DIR", description="Everything that is written."
     )

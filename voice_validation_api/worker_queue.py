@@ -78,7 +78,11 @@ def _run(settings: WorkerSettings, launcher: Launcher, resources: ExitStack) -> 
     queues = settings.queue_count
     try:
         dsn = resources.enter_context(
-            ensure_postgres(url.get_secret_value() if url else None, settings.var_dir)
+            ensure_postgres(
+                url.get_secret_value() if url else None,
+                settings.var_dir,
+                wait_seconds=settings.postgres_wait_seconds,
+            )
         )
         # A queue and its heartbeat need a connection each, the watch over Postgres another.
         database = Database(dsn, size=2 * queues + 1, application="worker")
