@@ -15,7 +15,7 @@ MAX_PROBLEMS_TOLD = 3
 
 Width = Annotated[int, Field(strict=True, ge=1, le=16_384)]
 Depth = Annotated[int, Field(strict=True, ge=1, le=128)]
-Vocabulary = Annotated[int, Field(strict=True, ge=2, le=524_288)]
+Vocabulary = Annotated[int, Field(strict=True, ge=1, le=524_288)]
 
 
 class _Section(BaseModel):

@@ -12,7 +12,7 @@ from voice_validation_api.database import DatabaseUnavailableError
 from voice_validation_api.postgres_place import PostgresServerError
 from voice_validation_api.postgres_server import embedded_server
 
-CHECK_SECONDS = 5.0
+CHECK_SECONDS = 2.0
 
 log = logging.getLogger(__name__)
 

@@ -102,7 +102,7 @@ def _run(settings: ApiSettings, listener: socket) -> int:
             MigrationError,
             ValueError,
         ) as error:
-            log.critical("no usable database: %s. POSTGRES_URL says which one is used.", error)
+            log.critical("no usable database (POSTGRES_URL says which one): %s", error)
             return EXIT_DATABASE
         if settings.admin_key is None:
             log.warning("ADMIN_KEY is unset: nobody can submit models")

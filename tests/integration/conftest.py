@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from psycopg2.extensions import make_dsn
-from service_helpers import run_sql
+from service_helpers import fresh_database, run_sql
 
 from voice_validation_api.database import Database
 from voice_validation_api.migrations import migrate
@@ -57,10 +57,8 @@ def template(server: str) -> Iterator[str]:
 @pytest.fixture
 def dsn(server: str, template: str) -> Iterator[str]:
     """The connection string of a fresh database with our schema."""
-    name = f"test_{secrets.token_hex(6)}"
-    run_sql(server, f"CREATE DATABASE {name} TEMPLATE {template}")
-    yield make_dsn(server, dbname=name)
-    run_sql(server, f"DROP DATABASE {name} WITH (FORCE)")
+    with fresh_database(server, template) as dsn:
+        yield dsn
 
 
 @pytest.fixture

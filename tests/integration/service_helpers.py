@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg2
+from psycopg2.extensions import make_dsn
 
 from voice_validation_api.records import NewSubmission
 
@@ -21,6 +24,17 @@ def run_sql(dsn: str, sql: str, *params: Any) -> list[tuple[Any, ...]]:
             return cursor.fetchall() if cursor.description else []
     finally:
         connection.close()
+
+
+@contextmanager
+def fresh_database(server: str, template: str) -> Iterator[str]:
+    """The connection string of a new copy of ``template`` on ``server``; dropped at the end."""
+    name = f"test_{secrets.token_hex(6)}"
+    run_sql(server, f"CREATE DATABASE {name} TEMPLATE {template}")
+    try:
+        yield make_dsn(server, dbname=name)
+    finally:
+        run_sql(server, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def new_submission(block: int = 100, **changes: object) -> NewSubmission:
