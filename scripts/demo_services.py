@@ -1,0 +1,131 @@
+"""Programs that the demo starts, waits for, watches and stops."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+READY_SECONDS = 90.0
+STOP_SECONDS = 20.0
+LOG_LINES_SHOWN = 15
+_PR_SET_PDEATHSIG = 1
+
+
+class DemoError(Exception):
+    """The demo cannot go on; the message says which program failed and where its log is."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """A Python program of this repository; ready once ``ready_url`` answers, if it has one."""
+
+    name: str
+    argv: tuple[str, ...]
+    ready_url: str | None
+
+
+@dataclass
+class Stack:
+    """The running programs, in the order in which they were started."""
+
+    environment: Mapping[str, str]
+    logs: Path
+    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    def start(self, service: Service) -> None:
+        """Start a program and wait until it answers. Raises DemoError."""
+        with self._log(service.name).open("wb") as log:
+            self.processes[service.name] = subprocess.Popen(
+                [sys.executable, *service.argv],
+                env={**os.environ, **self.environment},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                # Out of our terminal's group: on Ctrl-C they are stopped in order, by us.
+                start_new_session=True,
+                preexec_fn=_die_with_parent,  # noqa: PLW1509 - no thread runs yet
+            )
+        url = service.ready_url
+        if url is not None:
+            wait_until(lambda: self.check() is None and _answers(url), READY_SECONDS, service.name)
+
+    def check(self) -> None:
+        """Raise DemoError, with the end of its log, for a program that has ended."""
+        for name, process in self.processes.items():
+            if process.poll() is not None:
+                lines = self._log(name).read_text("utf-8", "replace").splitlines()
+                tail = "\n".join(lines[-LOG_LINES_SHOWN:])
+                raise DemoError(
+                    f"{name} ended with exit code {process.returncode}; the end of "
+                    f"{self._log(name)}:\n{tail}"
+                )
+
+    def stop(self) -> None:
+        """Stop everything, the last started first; what does not listen is killed."""
+        for process in reversed(self.processes.values()):
+            if process.poll() is not None:
+                continue
+            process.terminate()
+            try:
+                process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        self.processes.clear()
+
+    def _log(self, name: str) -> Path:
+        return self.logs / f"{name}.log"
+
+
+@contextmanager
+def running(
+    services: Sequence[Service], environment: Mapping[str, str], logs: Path
+) -> Iterator[Stack]:
+    """Start programs one after another; stop them all when the block ends, however it ends."""
+    logs.mkdir(parents=True, exist_ok=True)
+    stack = Stack(environment, logs)
+    try:
+        for service in services:
+            stack.start(service)
+        yield stack
+    finally:
+        stack.stop()
+
+
+def free_port() -> int:
+    """A TCP port on the loopback interface that nobody uses now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until(condition: Callable[[], bool], seconds: float, what: str) -> None:
+    """Poll until ``condition`` holds. Raises DemoError after ``seconds``."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise DemoError(f"{what} was not ready within {seconds:.0f} s")
+        time.sleep(0.2)
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=5.0).status_code < 500
+    except httpx.TransportError:
+        return False
+
+
+def _die_with_parent() -> None:
+    """Ask Linux to terminate this child should the demo be killed; see prctl(2)."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
