@@ -33,11 +33,9 @@ from voice_validation_api.api_errors import install_error_handlers, problems_tol
 from voice_validation_api.api_limits import BodyLimitMiddleware
 from voice_validation_api.api_services import Services
 from voice_validation_api.api_settings import ApiSettings
-from voice_validation_api.database import Database, DatabaseUnavailableError
-from voice_validation_api.migrations import MigrationError
-from voice_validation_api.postgres import UnsuitableDatabaseError, ensure_postgres
+from voice_validation_api.database import Database
+from voice_validation_api.postgres import NO_USABLE_DATABASE, ensure_postgres
 from voice_validation_api.postgres_keeper import kept_alive
-from voice_validation_api.postgres_place import PostgresServerError
 from voice_validation_api.store import Store
 
 VERSION = "1.0.0"
@@ -95,13 +93,7 @@ def _run(settings: ApiSettings, listener: socket) -> int:
     with ExitStack() as resources:
         try:
             database = _open_database(settings, resources)
-        except (
-            DatabaseUnavailableError,
-            UnsuitableDatabaseError,
-            PostgresServerError,
-            MigrationError,
-            ValueError,
-        ) as error:
+        except NO_USABLE_DATABASE as error:
             log.critical("no usable database (POSTGRES_URL says which one): %s", error)
             return EXIT_DATABASE
         if settings.admin_key is None:
