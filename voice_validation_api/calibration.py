@@ -6,10 +6,12 @@ import logging
 from functools import partial
 
 from scoring.contract import ReferenceVoice, TtsRequest
+from voice_validation_api.audio_store import AudioStore
 from voice_validation_api.evaluation import (
     EvaluationError,
     Evaluator,
     InterruptedEvaluationError,
+    disk_errors,
 )
 from voice_validation_api.evaluation_requests import (
     COMPETITION,
@@ -17,6 +19,7 @@ from voice_validation_api.evaluation_requests import (
     request_digest,
 )
 from voice_validation_api.persistence import persist
+from voice_validation_api.result_intake import clips_of
 from voice_validation_api.result_records import score_of
 from voice_validation_api.submission_queue import SubmissionQueue
 from voice_validation_api.wakeup import Stop
@@ -29,10 +32,16 @@ class Calibration:
     """Evaluates each voice once for the work that submissions are given, until ``stop``."""
 
     def __init__(
-        self, queue: SubmissionQueue, evaluator: Evaluator, workspaces: Workspaces, stop: Stop
+        self,
+        queue: SubmissionQueue,
+        evaluator: Evaluator,
+        audio: AudioStore,
+        workspaces: Workspaces,
+        stop: Stop,
     ) -> None:
         self._queue = queue
         self._evaluator = evaluator
+        self._audio = audio
         self._workspaces = workspaces
         self._stop = stop
         self._voices = list(VOICES)
@@ -57,6 +66,9 @@ class Calibration:
         try:
             with self._workspaces.fresh() as workspace:
                 evaluated = self._evaluator.run(request, workspace, self._stop.is_set)
+                with disk_errors():
+                    clips = clips_of(workspace / "out", evaluated.result)
+                    self._audio.publish_voice(voice.name, digest, clips)
         except InterruptedEvaluationError:
             return
         except EvaluationError as error:

@@ -124,16 +124,18 @@ def _worker(
     # One queue is enough for the few voices.
     calibrates = settings.calibration and number == 0
     token = settings.hub_token
+    audio = AudioStore(settings.audio_dir)
+    calibration = Calibration(queue, evaluator, audio, workspaces, stops.soon)
     return Worker(
         settings=settings,
         queue=queue,
         wakeup=Wakeup(dsn, stops.soon),
         hub=Hub(endpoint=settings.hub_endpoint, token=token.get_secret_value() if token else None),
         evaluator=evaluator,
-        audio=AudioStore(settings.audio_dir),
+        audio=audio,
         workspaces=workspaces,
         stops=stops,
-        calibration=Calibration(queue, evaluator, workspaces, stops.soon) if calibrates else None,
+        calibration=calibration if calibrates else None,
     )
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import signal
 import sys
+import tempfile
 import textwrap
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -22,6 +26,8 @@ from voice_validation_api.calibration import Calibration
 from voice_validation_api.database import Database
 from voice_validation_api.evaluation import Evaluator
 from voice_validation_api.launchers.process import ProcessLauncher
+from voice_validation_api.postgres import ensure_postgres
+from voice_validation_api.postgres_place import locate
 from voice_validation_api.records import Submission
 from voice_validation_api.settings import WorkerSettings
 from voice_validation_api.status import AttemptOutcome, Priority, SubmissionStatus
@@ -58,6 +64,15 @@ def answer():
 """
 SCORES = "print('progress 2/2'); answer()"
 SLEEPS = "pathlib.Path({mark!r}).touch(); time.sleep(600)"
+
+
+def wait_for_go(mark: Path) -> str:
+    """A program that makes ``mark``, and scores once there is a file ``mark``-go."""
+    return f"""
+        pathlib.Path({str(mark)!r}).touch()
+        while not os.path.exists({str(mark) + "-go"!r}): time.sleep(0.01)
+        answer()
+    """
 
 
 @dataclass
@@ -104,6 +119,7 @@ class Bench:
         evaluator = Evaluator(
             settings, ProcessLauncher([sys.executable, str(script)]), gpu=None, threads=1
         )
+        audio = AudioStore(self.audio)
         with worker_workspaces(self.path / "var" / "work") as workspaces:
             yield Worker(
                 settings=settings,
@@ -111,10 +127,10 @@ class Bench:
                 wakeup=Wakeup(self.dsn, self.stops.soon),
                 hub=Hub(endpoint=settings.hub_endpoint),
                 evaluator=evaluator,
-                audio=AudioStore(self.audio),
+                audio=audio,
                 workspaces=workspaces,
                 stops=self.stops,
-                calibration=Calibration(queue, evaluator, workspaces, self.stops.soon)
+                calibration=Calibration(queue, evaluator, audio, workspaces, self.stops.soon)
                 if settings.calibration
                 else None,
             )
@@ -316,12 +332,7 @@ def test_a_worker_told_to_stop_now_hands_back_what_it_evaluates(bench: Bench) ->
 
 def test_a_worker_told_to_stop_soon_finishes_what_it_evaluates(bench: Bench) -> None:
     first, second = bench.submit("first", block=1), bench.submit("second", block=2)
-    wait_for_go = f"""
-        pathlib.Path({str(bench.mark)!r}).touch()
-        while not os.path.exists({str(bench.mark) + "-go"!r}): time.sleep(0.01)
-        answer()
-    """
-    with bench.working(wait_for_go):
+    with bench.working(wait_for_go(bench.mark)):
         wait_until(bench.mark.exists)
         bench.stops.soon.set()
         Path(f"{bench.mark}-go").touch()
@@ -331,12 +342,7 @@ def test_a_worker_told_to_stop_soon_finishes_what_it_evaluates(bench: Bench) -> 
 
 def test_connections_that_break_in_mid_flight_cost_nothing(bench: Bench) -> None:
     submission = bench.submit("steady")
-    wait_for_go = f"""
-        pathlib.Path({str(bench.mark)!r}).touch()
-        while not os.path.exists({str(bench.mark) + "-go"!r}): time.sleep(0.01)
-        answer()
-    """
-    with bench.working(wait_for_go, lease=timedelta(seconds=1)):
+    with bench.working(wait_for_go(bench.mark), lease=timedelta(seconds=1)):
         wait_until(bench.mark.exists)
         run_sql(
             bench.dsn,
@@ -346,6 +352,33 @@ def test_connections_that_break_in_mid_flight_cost_nothing(bench: Bench) -> None
         Path(f"{bench.mark}-go").touch()
     assert bench.current(submission).status is SubmissionStatus.COMPLETED
     assert len(bench.store.attempts(submission.id)) == 1
+
+
+def test_a_server_killed_and_restarted_in_mid_flight_costs_nothing(
+    hub: RunningHub, tmp_path: Path
+) -> None:
+    var_dir = Path(tempfile.mkdtemp(prefix="speech-test-"))
+    var_dir.chmod(0o755)
+    with (
+        ensure_postgres(None, var_dir) as dsn,
+        closing(Database(dsn, size=4, application="tests")) as database,
+    ):
+        bench = Bench(dsn, database, Store(database), hub, tmp_path)
+        submission = bench.submit("robust")
+        with bench.working(wait_for_go(bench.mark), lease=timedelta(seconds=1)):
+            wait_until(bench.mark.exists)
+            pid_file = locate(var_dir).data / "postmaster.pid"
+            os.kill(int(pid_file.read_text().split()[0]), signal.SIGKILL)
+            # The evaluation ends while there is no server to tell.
+            Path(f"{bench.mark}-go").touch()
+            wait_until(lambda: list(bench.audio.glob("*/*/*.wav")) != [])
+            with ensure_postgres(None, var_dir):
+                done = SubmissionStatus.COMPLETED
+                wait_until(lambda: bench.current(submission).status is done)
+        assert [a.outcome for a in bench.store.attempts(submission.id)] == [
+            AttemptOutcome.COMPLETED
+        ]
+    shutil.rmtree(var_dir)
 
 
 def test_a_waiting_worker_starts_at_once_when_something_is_queued(bench: Bench) -> None:
