@@ -10,7 +10,7 @@ from fastapi.responses import FileResponse
 from voice_validation_api.api_errors import ApiError, error_responses
 from voice_validation_api.api_models import SubmissionAnswer
 from voice_validation_api.api_services import Services, ServicesOf
-from voice_validation_api.audio_files import find_audio
+from voice_validation_api.audio_store import AudioStore
 from voice_validation_api.paging import Limit, Offset
 from voice_validation_api.records import Submission, SubmissionId
 
@@ -47,7 +47,8 @@ def audio(submission_id: _Id, prompt_index: _PromptIndex, services: ServicesOf) 
     """What the model said to one prompt. Ranges of bytes may be asked for."""
     row = _find(services, submission_id)
     sample = services.store.sample(row.id, prompt_index)
-    path = sample and sample.audio and find_audio(services.settings.audio_dir, sample.audio)
+    store = AudioStore(services.settings.audio_dir)
+    path = sample and sample.audio and store.find(sample.audio)
     if not path:
         raise ApiError(
             404,
