@@ -219,9 +219,9 @@ class Aggregate(Record):
 class AsrInfo(Record):
     """Which recogniser was used, down to its bytes."""
 
-    engine: str
-    model: str
-    version: str
+    engine: str = Field(max_length=64)
+    model: str = Field(max_length=1_024)
+    version: str = Field(max_length=256)
     digest: Hex64
     rehearsal: bool = Field(description="True for models too weak for a real ranking.")
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from scoring.asr.base import DECODING, SAMPLE_RATE
+from scoring.asr.torch_device import require_torch_device
 from scoring.asr.weights import files_digest, is_rehearsal
 from scoring.asr.windows import windows
 from scoring.audio import Audio, resample
@@ -34,7 +35,7 @@ class OpenaiWhisper:
         package or the weights are not there, DEVICE_UNAVAILABLE.
         """
         whisper = _package()
-        _require_device(device)
+        require_torch_device(device)
         weights = _weights(whisper, model)
         try:
             loaded = whisper.load_model(str(weights), device=device)
@@ -72,17 +73,6 @@ def _package() -> Any:
             "the package openai-whisper is not installed",
             "Install the extra openai-whisper, or use the engine faster-whisper.",
         ) from error
-
-
-def _require_device(device: str) -> None:
-    torch: Any = import_module("torch")
-    _, _, index = device.partition(":")
-    if device != "cpu" and int(index or 0) >= torch.cuda.device_count():
-        raise ScoringError(
-            FailureCode.DEVICE_UNAVAILABLE,
-            f"torch sees no device {device}",
-            "Check the driver with nvidia-smi, or ask for the device cpu.",
-        )
 
 
 def _weights(whisper: Any, model: str) -> Path:

@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from scoring import audio
-from scoring.asr.base import Recogniser
-from scoring.asr.load import load_recogniser
-from scoring.asr.perturb import perturb
-from scoring.contract import (
-    FailureCode,
-    ParlerModel,
-    Prompt,
-    Sample,
-    TtsRequest,
-    TtsResult,
-    WordErrors,
-)
+from scoring.contract import FailureCode, ParlerModel, Prompt, Sample, TtsRequest, TtsResult
 from scoring.errors import ScoringError, UnscorableAudioError
-from scoring.metrics.human_likeness import HumanLikeness
-from scoring.metrics.wer import sample_wer, word_errors
+from scoring.manifest import describe, write_manifest
+from scoring.tts.judge import Judge, unscored
 from scoring.tts.load import load_synthesiser
 from scoring.tts.prompts import prompts_digest, resolve
 from scoring.tts.seeds import prompt_seed
 from scoring.tts.synthesiser import Synthesiser, Utterance
-from scoring.tts.total import aggregate, sample_score
+from scoring.tts.total import aggregate
 
 # One bad prompt may be bad luck; a model that fails on more than this share cannot be run.
 MAX_FAILED_SHARE = 0.1
@@ -54,38 +45,8 @@ class Timings:
             self.seconds[name] = round(self.seconds.get(name, 0.0) + spent, 4)
 
 
-@dataclass(frozen=True)
-class Judge:
-    """Everything that turns audio into numbers; the same for every submission."""
-
-    recogniser: Recogniser
-    likeness: HumanLikeness
-
-    def score(self, prompt: Prompt, spoken: audio.Audio, *, seed: int) -> Sample:
-        """Score one piece of audio against the text it should say.
-
-        Raises UnscorableAudioError where the audio cannot be judged.
-        """
-        audio.check(spoken)
-        transcript = self.recogniser.transcribe(perturb(spoken, seed))
-        errors = word_errors(prompt.text, transcript)
-        wer = sample_wer(errors)
-        likeness = self.likeness.measure(spoken)
-        return Sample(
-            prompt=prompt,
-            outcome="scored",
-            seconds=round(spoken.seconds, 3),
-            transcript=transcript[:10_000],
-            errors=errors,
-            wer=wer,
-            human_likeness=likeness.value,
-            score=sample_score(wer, likeness.value),
-            components=dict(likeness.details),
-        )
-
-
 def evaluate(request: TtsRequest, out: Path, *, progress: Progress) -> TtsResult:
-    """Carry out one evaluation and leave the audio in ``out / "audio"``.
+    """Carry out one evaluation; leave the audio in ``out / "audio"`` and ``out/manifest.json``.
 
     Raises ScoringError where there can be no score; its code says whose fault that is.
     """
@@ -94,16 +55,39 @@ def evaluate(request: TtsRequest, out: Path, *, progress: Progress) -> TtsResult
     with timings.stage("load_model"):
         synthesiser = load_synthesiser(request)
     with timings.stage("load_judge"):
-        judge = Judge(load_recogniser(request.asr, device=request.device), HumanLikeness())
+        judge = Judge.load(request)
+    result = score_prompts(
+        request, prompts, synthesiser, judge, out, timings=timings, progress=progress
+    )
+    manifest = describe(request, result)
+    write_manifest(manifest, out)
+    return result.model_copy(update={"protocol_digest": manifest.protocol_digest})
 
+
+def score_prompts(
+    request: TtsRequest,
+    prompts: tuple[Prompt, ...],
+    synthesiser: Synthesiser,
+    judge: Judge,
+    out: Path,
+    *,
+    timings: Timings,
+    progress: Progress,
+) -> TtsResult:
+    """Let ``synthesiser`` speak the ``prompts`` that ``request`` means, and ``judge`` score them.
+
+    Raises ScoringError: TOO_MANY_FAILED_PROMPTS, DISK_FULL, and whatever speaking raises.
+    """
     samples = _samples(request, prompts, synthesiser, judge, out, timings, progress)
     _refuse_too_many_failures(samples)
     return TtsResult(
         status="COMPLETED",
         synthesiser=synthesiser.info,
         asr=judge.recogniser.info,
+        second_asr=None if judge.second is None else judge.second.info,
+        human_floor=judge.floor,
         prompts_digest=prompts_digest(prompts),
-        aggregate=aggregate(samples, seed=request.seed),
+        aggregate=aggregate(samples, seed=request.seed, floor=judge.floor),
         samples=samples,
         warnings=_warnings(request, synthesiser, judge),
         timings=timings.seconds,
@@ -122,46 +106,59 @@ def _samples(
     """Speak and score every prompt; the samples come back in the order of the prompts."""
     (out / "audio").mkdir(parents=True, exist_ok=True)
     samples: dict[int, Sample] = {}
-    utterances = synthesiser.speak(prompts)
+    # Never more utterances than prompts, whatever the synthesiser does.
+    utterances = islice(synthesiser.speak(prompts), len(prompts))
     progress(0, len(prompts))
-    while len(samples) < len(prompts):
+    while True:
         with timings.stage("speak"):
-            utterance = next(utterances)
+            utterance = next(utterances, None)
+        if utterance is None:
+            break
         prompt = prompts[utterance.index]
         with timings.stage("judge"):
             seed = prompt_seed(request.seed, prompt)
             samples[utterance.index] = _sample(utterance, prompt, judge, out, seed)
         progress(len(samples), len(prompts))
-    return tuple(samples[i] for i in range(len(prompts)))
+    silent = [prompt.index for n, prompt in enumerate(prompts) if n not in samples]
+    if silent:
+        raise ScoringError(
+            FailureCode.EVALUATOR_ERROR,
+            f"the engine never answered {len(silent)} prompts, the first being {silent[0]}",
+            "Report this: it is a fault of the engine, whatever the model.",
+        )
+    return tuple(samples[n] for n in range(len(prompts)))
 
 
 def _sample(utterance: Utterance, prompt: Prompt, judge: Judge, out: Path, seed: int) -> Sample:
-    """Write one utterance down and score it; what cannot be scored is recorded with its reason."""
+    """Write one utterance down and score it; what cannot be scored is recorded with its reason.
+
+    What is scored is the file, so that whoever has the file can score it again.
+    """
     if utterance.audio is None:
-        return _unscored(prompt, utterance.failure or "the model produced no audio")
-    try:
-        sample = judge.score(prompt, utterance.audio, seed=seed)
-    except UnscorableAudioError as error:
-        return _unscored(prompt, str(error))
+        return unscored(prompt, utterance.failure or "the model produced no audio")
     name = f"audio/{prompt.index:05d}.wav"
-    audio.write_wav(out / name, utterance.audio)
-    return sample.model_copy(update={"audio": name, "truncated": utterance.truncated})
-
-
-def _unscored(prompt: Prompt, reason: str) -> Sample:
-    """A prompt without a score: for the aggregate, every word of it is missing."""
-    words = word_errors(prompt.text, "").words
-    return Sample(
-        prompt=prompt,
-        outcome="unscored",
-        reason=reason[:1_000],
-        errors=WordErrors(substitutions=0, deletions=words, insertions=0, words=words),
+    path = out / name
+    try:
+        audio.check(utterance.audio)
+        audio.write_wav(path, utterance.audio)
+        sample = judge.score(prompt, audio.read_audio(path), seed=seed)
+    except UnscorableAudioError as error:
+        path.unlink(missing_ok=True)
+        return unscored(prompt, str(error))
+    return sample.model_copy(
+        update={
+            "audio": name,
+            "audio_digest": hashlib.sha256(path.read_bytes()).hexdigest(),
+            "truncated": utterance.truncated,
+        }
     )
 
 
 def _refuse_too_many_failures(samples: tuple[Sample, ...]) -> None:
     failed = [s for s in samples if s.outcome == "unscored"]
-    if len(failed) > MAX_FAILED_SHARE * len(samples):
+    # A single failure is bad luck even where it is more than the share, unless it is all there is.
+    tolerated = max(MAX_FAILED_SHARE * len(samples), min(1, len(samples) - 1))
+    if len(failed) > tolerated:
         raise ScoringError(
             FailureCode.TOO_MANY_FAILED_PROMPTS,
             f"the model failed on {len(failed)} of {len(samples)} prompts; "
@@ -171,12 +168,7 @@ def _refuse_too_many_failures(samples: tuple[Sample, ...]) -> None:
 
 
 def _warnings(request: TtsRequest, synthesiser: Synthesiser, judge: Judge) -> tuple[str, ...]:
-    warnings: list[str] = []
-    if judge.recogniser.info.rehearsal:
-        warnings.append(
-            f"{judge.recogniser.info.model} is a rehearsal recogniser: "
-            "these word error rates are too coarse to rank real models"
-        )
+    warnings = judge.warnings()
     if isinstance(request.synthesiser, ParlerModel) and synthesiser.info.own_assets:
         warnings.append(
             "the checkpoint brought its own " + ", ".join(synthesiser.info.own_assets) + "; "

@@ -1,0 +1,105 @@
+"""What turns audio into numbers; the same for every submission."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from scoring import audio
+from scoring.asr.base import Recogniser
+from scoring.asr.load import load_recogniser
+from scoring.asr.perturb import perturb
+from scoring.contract import Prompt, Sample, TtsRequest, WordErrors
+from scoring.metrics.human_likeness import HumanLikeness
+from scoring.metrics.wer import sample_wer, word_errors
+from scoring.tts.human_floor import floor_of, joint_floor
+from scoring.tts.total import sample_score
+
+MAX_TRANSCRIPT_CHARS = 10_000
+
+
+@dataclass(frozen=True)
+class Judge:
+    """One or two recognisers, of which the one that hears worse counts, and human likeness."""
+
+    recogniser: Recogniser
+    second: Recogniser | None
+    likeness: HumanLikeness
+
+    @classmethod
+    def load(cls, request: TtsRequest) -> Judge:
+        """Load what ``request`` asks for. Raises ScoringError where that cannot be."""
+        second = request.second_asr
+        return cls(
+            load_recogniser(request.asr, device=request.device),
+            None if second is None else load_recogniser(second, device=request.device),
+            HumanLikeness(),
+        )
+
+    @property
+    def recognisers(self) -> tuple[Recogniser, ...]:
+        """The one, or both."""
+        return (self.recogniser,) if self.second is None else (self.recogniser, self.second)
+
+    @cached_property
+    def floor(self) -> float:
+        """The word error rate on people, below which no credit is given."""
+        return joint_floor([recogniser.info for recogniser in self.recognisers])
+
+    def score(self, prompt: Prompt, spoken: audio.Audio, *, seed: int) -> Sample:
+        """Score one piece of audio against the text it should say.
+
+        ``seed`` names the perturbation. Raises UnscorableAudioError where the audio cannot be
+        judged.
+        """
+        audio.check(spoken)
+        perturbed = perturb(spoken, seed)
+        # Cut before counting, so that the errors are those of the transcript that is reported.
+        heard = [r.transcribe(perturbed)[:MAX_TRANSCRIPT_CHARS] for r in self.recognisers]
+        errors = counted_errors(prompt.text, *heard)
+        wer = sample_wer(errors)
+        likeness = self.likeness.measure(spoken)
+        return Sample(
+            prompt=prompt,
+            outcome="scored",
+            seconds=round(spoken.seconds, 3),
+            transcript=heard[0],
+            second_transcript=heard[1] if len(heard) > 1 else None,
+            errors=errors,
+            wer=wer,
+            human_likeness=likeness.value,
+            score=sample_score(wer, likeness.value, floor=self.floor),
+            components=dict(likeness.details),
+        )
+
+    def warnings(self) -> list[str]:
+        """What a reader of the word error rates must know of the recognisers."""
+        warnings: list[str] = []
+        for info in (recogniser.info for recogniser in self.recognisers):
+            if info.rehearsal:
+                warnings.append(
+                    f"{info.model[:256]} is a rehearsal recogniser: "
+                    "these word error rates are too coarse to rank real models"
+                )
+            if floor_of(info) is None:
+                warnings.append(
+                    f"nobody measured how often people are misheard by {info.model[:256]}: "
+                    "all of its errors count; see scripts/measure_human_floor.py"
+                )
+        return warnings
+
+
+def counted_errors(text: str, *transcripts: str) -> WordErrors:
+    """The errors of the transcript that is furthest from ``text``; of equals, the first's."""
+    return max((word_errors(text, heard) for heard in transcripts), key=lambda e: e.edits)
+
+
+def unscored(prompt: Prompt, reason: str) -> Sample:
+    """A prompt without a score: for the aggregate, every word of it is missing."""
+    words = word_errors(prompt.text, "").words
+    return Sample(
+        prompt=prompt,
+        outcome="unscored",
+        reason=reason[:1_000],
+        errors=WordErrors(substitutions=0, deletions=words, insertions=0, words=words),
+    )
