@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
 from scoring import audio
-from scoring.contract import FailureCode, ParlerModel, Prompt, Sample, TtsRequest, TtsResult
+from scoring.contract import (
+    Aggregate,
+    FailureCode,
+    ParlerModel,
+    Prompt,
+    Sample,
+    TtsRequest,
+    TtsResult,
+)
 from scoring.errors import ScoringError, UnscorableAudioError
 from scoring.manifest import describe, write_manifest
 from scoring.tts.judge import Judge, unscored
@@ -87,11 +95,16 @@ def score_prompts(
         second_asr=None if judge.second is None else judge.second.info,
         human_floor=judge.floor,
         prompts_digest=prompts_digest(prompts),
-        aggregate=aggregate(samples, seed=request.seed, floor=judge.floor),
+        aggregate=summarise(request, samples, floor=judge.floor),
         samples=samples,
         warnings=_warnings(request, synthesiser, judge),
         timings=timings.seconds,
     )
+
+
+def summarise(request: TtsRequest, samples: Sequence[Sample], *, floor: float) -> Aggregate:
+    """The evaluation in a few numbers, from its samples alone: whoever has them can repeat it."""
+    return aggregate(samples, seed=request.seed, floor=floor)
 
 
 def _samples(
