@@ -33,6 +33,7 @@ from utilities.hub import Hub
 from utilities.model_reference import TTS, submission_hash
 from utilities.tables import Row, ranking_table
 
+ROOT = Path(__file__).resolve().parent.parent
 DEMO = Path("var/demo")
 STATE = DEMO / "state"
 DEADLINE_SECONDS = 900.0
@@ -98,15 +99,15 @@ def _run(num_prompts: int, console: Console) -> None:
     }
     hub = Service(
         "hub",
-        ("scripts/devhub.py", "--port", str(hub_port), "--root", str(STATE / "hub")),
+        (f"{ROOT}/scripts/devhub.py", "--port", str(hub_port), "--root", str(STATE / "hub")),
         f"{hub_url}/api/models",
     )
     api = Service(
         "api",
-        ("voice_validation_api/validation_api.py", "--main-api-port", str(api_port)),
+        (f"{ROOT}/voice_validation_api/validation_api.py", "--main-api-port", str(api_port)),
         f"{api_url}/hc",
     )
-    worker = Service("worker", ("voice_validation_api/worker_queue.py",), None)
+    worker = Service("worker", (f"{ROOT}/voice_validation_api/worker_queue.py",), None)
     console.print("starting the rehearsal hub, Postgres, the API and a worker")
     with (
         running([hub, api, worker], environment, DEMO / "logs") as stack,
