@@ -9,8 +9,10 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -25,23 +27,57 @@ from voice_validation_api.store import Store
 from voice_validation_api.submission_queue import SubmissionQueue
 
 
+@contextmanager
+def open_directory() -> Iterator[Path]:
+    """A temporary directory that everyone can enter; pytest's own are closed to the server when
+    another user runs it."""
+    path = Path(tempfile.mkdtemp(prefix="speech-test-"))
+    path.chmod(0o755)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path)
+
+
 @pytest.fixture(scope="session")
-def server() -> Iterator[str]:
+def initialised() -> Iterator[Path]:
+    """A data directory with a stopped server, to be copied: making one means many syncs."""
+    with open_directory() as path:
+        with embedded_server(path) as dsn:
+            # Tests end processes, not machines: what the kernel holds is safe.
+            run_sql(dsn, "ALTER SYSTEM SET fsync = off")
+        yield path
+
+
+@pytest.fixture(scope="session")
+def server(request: pytest.FixtureRequest) -> Iterator[str]:
     """The connection string of a server."""
     if url := os.environ.get("TEST_POSTGRES_URL"):
         yield url
         return
-    # Not pytest's own directory: only its owner can enter it, and the server may be another user.
-    home = Path(tempfile.mkdtemp(prefix="speech-test-"))
-    home.chmod(0o755)
-    try:
+    with open_directory() as home:
+        _copy(request.getfixturevalue("initialised"), home)
         with embedded_server(home) as dsn:
-            # Tests end processes, not machines: what the kernel holds is safe.
-            run_sql(dsn, "ALTER SYSTEM SET fsync = off")
-            run_sql(dsn, "SELECT pg_reload_conf()")
             yield dsn
-    finally:
-        shutil.rmtree(home)
+
+
+@pytest.fixture
+def var_dir(initialised: Path) -> Iterator[Path]:
+    """A data directory of its own for the embedded server, which was there before and stopped."""
+    with open_directory() as home:
+        _copy(initialised, home)
+        yield home
+
+
+@pytest.fixture
+def new_var_dir() -> Iterator[Path]:
+    """An empty data directory that the server's account can enter."""
+    with open_directory() as home:
+        yield home
+
+
+def _copy(initialised: Path, into: Path) -> None:
+    subprocess.run(["cp", "-a", f"{initialised}/.", str(into)], check=True)
 
 
 @pytest.fixture(scope="session")

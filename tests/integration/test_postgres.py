@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -35,15 +34,6 @@ with ensure_postgres(None, Path(sys.argv[1])) as dsn:
     print(dsn, flush=True)
     sys.stdin.read()
 """
-
-
-@pytest.fixture
-def var_dir() -> Iterator[Path]:
-    """A data directory that the server's account can enter."""
-    path = Path(tempfile.mkdtemp(prefix="speech-test-"))
-    path.chmod(0o755)
-    yield path
-    shutil.rmtree(path)
 
 
 def start_user(var_dir: Path) -> subprocess.Popen[str]:
@@ -148,33 +138,33 @@ def test_a_process_number_that_was_given_to_another_program_is_no_obstacle(var_d
         assert answers(var_dir)
 
 
-def test_an_interrupted_initdb_is_done_again(var_dir: Path) -> None:
-    half_made = locate(var_dir).home / "data.new"
+def test_an_interrupted_initdb_is_done_again(new_var_dir: Path) -> None:
+    half_made = locate(new_var_dir).home / "data.new"
     half_made.mkdir()
     (half_made / "PG_VERSION").write_text("18")
-    with ensure_postgres(None, var_dir):
-        assert answers(var_dir)
+    with ensure_postgres(None, new_var_dir):
+        assert answers(new_var_dir)
 
 
-def test_data_of_another_major_version_is_refused(var_dir: Path) -> None:
-    data = locate(var_dir).data
+def test_data_of_another_major_version_is_refused(new_var_dir: Path) -> None:
+    data = locate(new_var_dir).data
     data.mkdir()
     (data / "PG_VERSION").write_text("13\n")
     with (
         pytest.raises(PostgresServerError, match="made by Postgres 13"),
-        ensure_postgres(None, var_dir),
+        ensure_postgres(None, new_var_dir),
     ):
         pass
     assert (data / "PG_VERSION").exists()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root runs the server as another account")
-def test_data_moves_where_the_account_can_enter(var_dir: Path) -> None:
-    closed = var_dir / "closed"
+def test_data_moves_where_the_account_can_enter(new_var_dir: Path) -> None:
+    closed = new_var_dir / "closed"
     closed.mkdir(mode=0o700)
     cluster = locate(closed)
     try:
-        assert not cluster.home.is_relative_to(var_dir)
+        assert not cluster.home.is_relative_to(new_var_dir)
         with ensure_postgres(None, closed):
             assert answers(closed)
     finally:
@@ -189,44 +179,44 @@ def test_a_directory_of_somebody_else_is_refused(tmp_path: Path) -> None:
         postgres_place.own_directory(link, None, mode=0o700)
 
 
-def test_a_named_server_is_used_and_migrated(server: str, var_dir: Path) -> None:
+def test_a_named_server_is_used_and_migrated(server: str, new_var_dir: Path) -> None:
     run_sql(server, "CREATE DATABASE named TEMPLATE template0 ENCODING 'UTF8'")
     try:
         named = make_dsn(server, dbname="named")
-        with ensure_postgres(named, var_dir) as dsn:
+        with ensure_postgres(named, new_var_dir) as dsn:
             assert dsn == named
             assert run_sql(dsn, "SELECT count(*) FROM submissions") == [(0,)]
-        assert list(var_dir.iterdir()) == [], "nothing embedded was started"
+        assert list(new_var_dir.iterdir()) == [], "nothing embedded was started"
     finally:
         run_sql(server, "DROP DATABASE named WITH (FORCE)")
 
 
-def test_a_named_server_that_is_down_gives_up_with_its_name(var_dir: Path) -> None:
+def test_a_named_server_that_is_down_gives_up_with_its_name(new_var_dir: Path) -> None:
     with (
         pytest.raises(DatabaseUnavailableError, match=r"gave up after 1 s.*POSTGRES_URL"),
-        ensure_postgres("host=/nowhere user=x dbname=x", var_dir, wait_seconds=1),
+        ensure_postgres("host=/nowhere user=x dbname=x", new_var_dir, wait_seconds=1),
     ):
         pass
 
 
 def test_a_named_server_that_is_too_old_is_refused(
-    dsn: str, var_dir: Path, monkeypatch: pytest.MonkeyPatch
+    dsn: str, new_var_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(postgres, "MIN_VERSION", 99)
     with (
         pytest.raises(UnsuitableDatabaseError, match="at least 99"),
-        ensure_postgres(dsn, var_dir),
+        ensure_postgres(dsn, new_var_dir),
     ):
         pass
 
 
-def test_a_database_that_cannot_hold_every_text_is_refused(server: str, var_dir: Path) -> None:
+def test_a_database_that_cannot_hold_every_text_is_refused(server: str, new_var_dir: Path) -> None:
     run_sql(server, "CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'")
     try:
         latin = make_dsn(server, dbname="latin")
         with (
             pytest.raises(UnsuitableDatabaseError, match="LATIN1"),
-            ensure_postgres(latin, var_dir),
+            ensure_postgres(latin, new_var_dir),
         ):
             pass
     finally:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import sys
-import tempfile
 import textwrap
 import threading
 from collections.abc import Iterator
@@ -355,10 +353,8 @@ def test_connections_that_break_in_mid_flight_cost_nothing(bench: Bench) -> None
 
 
 def test_a_server_killed_and_restarted_in_mid_flight_costs_nothing(
-    hub: RunningHub, tmp_path: Path
+    hub: RunningHub, var_dir: Path, tmp_path: Path
 ) -> None:
-    var_dir = Path(tempfile.mkdtemp(prefix="speech-test-"))
-    var_dir.chmod(0o755)
     with (
         ensure_postgres(None, var_dir) as dsn,
         closing(Database(dsn, size=4, application="tests")) as database,
@@ -378,7 +374,6 @@ def test_a_server_killed_and_restarted_in_mid_flight_costs_nothing(
         assert [a.outcome for a in bench.store.attempts(submission.id)] == [
             AttemptOutcome.COMPLETED
         ]
-    shutil.rmtree(var_dir)
 
 
 def test_a_waiting_worker_starts_at_once_when_something_is_queued(bench: Bench) -> None:
