@@ -100,7 +100,9 @@ class Ctc:
     def _window(self, samples: Any) -> str:
         heard = self.features(samples, sampling_rate=SAMPLE_RATE, return_tensors="pt")
         logits = self.model(heard.input_values.to(self.model.device)).logits[0]
-        text: str = self.tokenizer.decode(logits.argmax(dim=-1).cpu())
+        # Collapsed here: the tokenizer would drop the blanks first, and with them double letters.
+        path = torch.unique_consecutive(logits.argmax(dim=-1)).cpu()
+        text: str = self.tokenizer.decode(path, group_tokens=False, skip_special_tokens=True)
         return text.strip()
 
 
