@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from utilities.hub import Hub, RepoSnapshot
+from utilities.hub import Hub
 from utilities.hub_errors import (
     HubError,
     RepositoryGatedError,
     RepositoryRenamedError,
     RevisionMissingError,
 )
+from utilities.hub_snapshot import RepoSnapshot
 from utilities.model_reference import ModelReference
 from voice_validation_api.admission_rules import (
     RefusedError,

@@ -12,7 +12,8 @@ from pathlib import PurePosixPath
 from types import MappingProxyType
 from typing import Any, Final
 
-from utilities.hub import MAX_REPOSITORY_BYTES, RepoFile, RepoSnapshot
+from utilities.hub import MAX_REPOSITORY_BYTES
+from utilities.hub_snapshot import RepoFile, RepoSnapshot
 from utilities.model_reference import ModelReference, submission_hash
 from voice_validation_api.architecture import ARCHITECTURE, problems_of_parler_config
 from voice_validation_api.failures import ServiceCode

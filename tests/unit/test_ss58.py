@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from bittensor_core import decode_ss58, encode_ss58
+from bittensor_core import encode_ss58
 from hypothesis import given
 from hypothesis import strategies as st
 
