@@ -21,6 +21,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
+import torch
+
 from scoring.contract import AsrInfo, Hex64, ParlerModel, Record, TtsRequest, TtsResult
 from scoring.tts.prompts import STREAM_VERSION
 from scoring.weights_digest import weights_digest
@@ -102,6 +104,7 @@ class Machine(Record):
     architecture: str
     processor: str
     python: str
+    threads: int
     packages: dict[str, str]
 
 
@@ -164,8 +167,9 @@ def this_machine(device: str) -> Machine:
     return Machine(
         device=kind,
         architecture=platform.machine(),
-        processor=_cpu_name() if kind == "cpu" else _gpu_name(device),
+        processor=_cpu_name() if kind == "cpu" else torch.cuda.get_device_name(device),
         python=platform.python_version(),
+        threads=torch.get_num_threads(),
         packages=_versions((*RULE_PACKAGES, *COMPUTING_PACKAGES)),
     )
 
@@ -231,12 +235,6 @@ def _cpu_name() -> str:
         return platform.processor()
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(names, platform.processor())
-
-
-def _gpu_name(device: str) -> str:
-    import torch  # noqa: PLC0415 - a recogniser alone needs no torch
-
-    return torch.cuda.get_device_name(device)
 
 
 def _sha256(value: Mapping[str, Any]) -> str:
