@@ -8,35 +8,20 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from psycopg2.extensions import make_dsn
-from service_helpers import fresh_database, run_sql
+from service_helpers import fresh_database, open_directory, run_sql
 
 from voice_validation_api.database import Database
 from voice_validation_api.migrations import migrate
 from voice_validation_api.postgres_server import embedded_server
 from voice_validation_api.store import Store
 from voice_validation_api.submission_queue import SubmissionQueue
-
-
-@contextmanager
-def open_directory() -> Iterator[Path]:
-    """A temporary directory that everyone can enter; pytest's own are closed to the server when
-    another user runs it."""
-    path = Path(tempfile.mkdtemp(prefix="speech-test-"))
-    path.chmod(0o755)
-    try:
-        yield path
-    finally:
-        shutil.rmtree(path)
 
 
 @pytest.fixture(scope="session")

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import secrets
+import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import psycopg2
@@ -24,6 +27,18 @@ def run_sql(dsn: str, sql: str, *params: Any) -> list[tuple[Any, ...]]:
             return cursor.fetchall() if cursor.description else []
     finally:
         connection.close()
+
+
+@contextmanager
+def open_directory() -> Iterator[Path]:
+    """A temporary directory that everyone can enter; pytest's own are closed to the server when
+    another user runs it."""
+    path = Path(tempfile.mkdtemp(prefix="speech-test-"))
+    path.chmod(0o755)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path)
 
 
 @contextmanager

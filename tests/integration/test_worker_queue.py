@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -15,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from hub_helpers import REPOSITORY_ROOT, RunningHub, running_hub
-from service_helpers import new_submission, wait_until
+from service_helpers import new_submission, open_directory, wait_until
 
 from voice_validation_api.database import Database
 from voice_validation_api.postgres import ensure_postgres
@@ -91,19 +89,17 @@ def _command_line(pid: int) -> str:
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    path = Path(tempfile.mkdtemp(prefix="speech-test-"))
-    path.chmod(0o755)
-    miniature = path / "miniature"
+    miniature = tmp_path_factory.mktemp("miniature")
     script = [sys.executable, "scripts/make_miniature.py", "--out", str(miniature), "--seed", "1"]
     subprocess.run(script, cwd=REPOSITORY_ROOT, check=True)
     files = {file.name: file.read_bytes() for file in miniature.iterdir()}
     with (
+        open_directory() as path,
         running_hub(tmp_path_factory.mktemp("hub")) as hub,
         ensure_postgres(None, path) as dsn,
         closing(Database(dsn, size=2, application="tests")) as database,
     ):
         yield Service(path, hub, Store(database), hub.publish("miniature", files))
-    shutil.rmtree(path)
 
 
 def test_a_worker_killed_in_mid_evaluation_costs_a_lease_and_scores_once(
