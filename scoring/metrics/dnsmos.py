@@ -1,19 +1,18 @@
-"""DNSMOS: the mean opinion score that listeners would give, as Microsoft's networks predict it.
+"""DNSMOS P.808: the mean opinion score that listeners would give, as Microsoft's network predicts.
 
-The networks are those inside the package ``speechmos``: P.835 (signal, background and overall
-quality; Reddy et al., 2022) and P.808 (overall quality; Reddy et al., 2021). They are run here
-because importing ``speechmos`` compiles for many seconds and uses every core. For a window of
-9.01 s the figures are those of ``speechmos``. It is the choice of windows that differs: the fewest
-that cover all of the audio, where ``speechmos`` takes one every second, also of audio that it
-repeated to fill one, and leaves out the end.
+The network (Reddy et al., 2021) is the one inside the package ``speechmos``. It is run here because
+importing ``speechmos`` compiles for many seconds and uses every core. For up to 9.01 s of audio the
+figures are those of ``speechmos``; longer audio is cut into the fewest equal windows that cover it
+all, where ``speechmos`` takes one every second and leaves out the end.
 
 Scores run from 1 to 5. They measure quality, not humanity: good synthesisers score above people.
+The P.835 networks of the same package cost thirty times as much and told apart nothing that the
+other parts of human likeness had not.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
@@ -29,13 +28,7 @@ from scoring.metrics.base import Measure
 from scoring.metrics.preparation import SAMPLE_RATE, prepare
 
 WINDOW = 144_160
-"""Samples the networks take: 9.01 s at 16 kHz."""
-
-# From the P.835 network's outputs to opinion scores: the polynomials published with DNSMOS,
-# highest power first.
-_SIGNAL = (-0.08397278, 1.22083953, 0.0052439)
-_BACKGROUND = (-0.13166888, 1.60915514, -0.39604546)
-_OVERALL = (-0.06766283, 1.11546468, 0.04602535)
+"""Samples that ``speechmos`` hears at a time: 9.01 s at 16 kHz."""
 
 # Features of the P.808 network.
 _FFT = 321
@@ -44,59 +37,28 @@ _MELS = 120
 _P808_SAMPLES = WINDOW - 160
 
 
-@dataclass(frozen=True)
-class Opinion:
-    """Predicted mean opinion scores, nominally 1 to 5."""
-
-    p808: float
-    overall: float
-    signal: float
-    background: float
-
-
 class Dnsmos:
-    """The P.808 score; the others are among the details."""
+    """The predicted opinion of listeners, nominally 1 to 5."""
 
-    name = "dnsmos"
+    name = "dnsmos_p808"
 
     def measure(self, audio: Audio) -> Measure:
         """Raises UnscorableAudioError for what ``audio.check`` refuses."""
         opinion = self.opinion(prepare(audio))
-        return Measure(
-            opinion.p808,
-            f"listeners would rate the quality {opinion.p808:.2f} of 5",
-            {
-                "dnsmos_p808": opinion.p808,
-                "dnsmos_overall": opinion.overall,
-                "dnsmos_signal": opinion.signal,
-                "dnsmos_background": opinion.background,
-            },
-        )
+        told = f"listeners would rate the quality {opinion:.2f} of 5"
+        return Measure(opinion, told, {self.name: opinion})
 
-    def opinion(self, samples: NDArray[np.float32]) -> Opinion:
-        """Scores for prepared ``samples`` (n,) at 16 kHz: the mean over windows."""
-        rows = [self._window(window) for window in _windows(samples)]
-        p808, signal, background, overall = (float(x) for x in np.mean(rows, axis=0))
-        return Opinion(p808, overall, signal, background)
+    def opinion(self, samples: NDArray[np.float32]) -> float:
+        """The score of prepared ``samples`` (n,) at 16 kHz: the mean over windows."""
+        return float(np.mean([self._window(window) for window in _windows(samples)]))
 
-    def _window(self, window: NDArray[np.float32]) -> tuple[float, float, float, float]:
+    def _window(self, window: NDArray[np.float32]) -> float:
         features = log_mel(window[:_P808_SAMPLES])
-        p808 = self._p808.run(None, {"input_1": features[np.newaxis]})[0][0, 0]
-        signal, background, overall = self._p835.run(None, {"input_1": window[np.newaxis]})[0][0]
-        return (
-            float(p808),
-            float(np.polyval(_SIGNAL, signal)),
-            float(np.polyval(_BACKGROUND, background)),
-            float(np.polyval(_OVERALL, overall)),
-        )
+        return float(self._p808.run(None, {"input_1": features[np.newaxis]})[0][0, 0])
 
     @cached_property
     def _p808(self) -> onnxruntime.InferenceSession:
         return _session("model_v8.onnx")
-
-    @cached_property
-    def _p835(self) -> onnxruntime.InferenceSession:
-        return _session("sig_bak_ovr.onnx")
 
 
 def log_mel(samples: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -145,7 +107,7 @@ def _session(name: str) -> onnxruntime.InferenceSession:
     if package is None or package.origin is None:
         raise ScoringError(
             FailureCode.ASSET_MISSING,
-            "the package speechmos, which holds the DNSMOS networks, is not installed",
+            "the package speechmos, which holds the DNSMOS network, is not installed",
             "Install the extra eval.",
         )
     options = onnxruntime.SessionOptions()

@@ -1,27 +1,45 @@
 """Human likeness in [0, 1]: does this sound like a recording of a person speaking?
 
-    human likeness = gate x quality
+    human likeness = gate x product of part ^ weight, the weights adding up to 1
 
 The gate is the share of the recording that is speech, relative to what human recordings reach at
-the least; so noise, buzz and music score nothing however clean they are. The quality is the mean
-of two predicted opinion scores (DNSMOS P.808 and P.835 overall), each counted from the bottom of
-the opinion scale up to the median of human recordings and no further: these predictors rank good
-synthesis above people, so that more than the median tells nothing.
+the least; so noise, buzz and music score nothing however clean they are. ``naturalness`` is the
+predicted opinion of listeners (DNSMOS P.808), counted from the bottom of the opinion scale up to
+the median of human recordings and no further: the predictor ranks good synthesis above people, so
+that more than the median tells nothing. The other parts are two-sided (``typicality.py``): too
+little is as unlike a person as too much.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from scoring.audio import Audio
 from scoring.metrics.base import Measure
 from scoring.metrics.dnsmos import Dnsmos
 from scoring.metrics.human_reference import HumanReference, load_reference
-from scoring.metrics.preparation import prepare
-from scoring.metrics.speech_gate import speech_share
+from scoring.metrics.parts import TWO_SIDED, measure_speech
+from scoring.metrics.preparation import normalise
+from scoring.metrics.speech_frames import analyse
+from scoring.metrics.typicality import typicality
 
 LOWEST_OPINION = 1.0
 """The bottom of the opinion scale ("bad", ITU-T P.800)."""
+
+WEIGHTS: Mapping[str, float] = MappingProxyType(
+    {
+        "naturalness": 0.20,
+        "intonation": 0.20,
+        "excitation": 0.15,
+        "pauses": 0.05,
+        "rate": 0.20,
+        "spectrum": 0.20,
+    }
+)
+"""Exponents, set on the speakers of the reference. No learned predictor has more than a fifth."""
 
 
 @dataclass(frozen=True)
@@ -34,32 +52,31 @@ class HumanLikeness:
 
     def measure(self, audio: Audio) -> Measure:
         """Raises UnscorableAudioError for what ``audio.check`` refuses."""
-        samples = prepare(audio)
-        share = speech_share(samples)
-        opinion = self.dnsmos.opinion(samples)
+        prepared = normalise(audio)
+        measures = measure_speech(analyse(prepared.samples))
+        opinion = self.dnsmos.opinion(prepared.samples)
+        share = measures["speech_share"]
         gate = min(share / self.reference.statistics["speech_share"].q05, 1.0)
-        quality = (
-            self._up_to_human("dnsmos_p808", opinion.p808)
-            + self._up_to_human("dnsmos_overall", opinion.overall)
-        ) / 2.0
-        return Measure(
-            value=gate * quality,
-            explanation=(
-                f"speech gate {gate:.2f} ({share:.0%} of the recording is speech) times quality "
-                f"{quality:.2f} (opinion scores {opinion.p808:.2f} and {opinion.overall:.2f} of 5)"
-            ),
-            details={
-                "gate": gate,
-                "quality": quality,
-                "speech_share": share,
-                "dnsmos_p808": opinion.p808,
-                "dnsmos_overall": opinion.overall,
-                "dnsmos_signal": opinion.signal,
-                "dnsmos_background": opinion.background,
-            },
-        )
+        details = {
+            "gate": gate,
+            "level_db": prepared.level_db,
+            "dnsmos_p808": opinion,
+            **measures,
+        }
+        if "speech_seconds" not in measures:
+            return Measure(0.0, "there is next to no speech in the recording", details)
+        # As loud as it was recorded: asked to speak up, a person does both.
+        details["energy"] = prepared.level_db + measures["effort"]
+        parts = self._parts(measures, opinion)
+        value = gate * math.prod(parts[name] ** weight for name, weight in WEIGHTS.items())
+        told = ", ".join(f"{name} {score:.2f}" for name, score in parts.items())
+        return Measure(value, f"speech gate {gate:.2f} times {told}", {**details, **parts})
 
-    def _up_to_human(self, part: str, opinion: float) -> float:
-        median = self.reference.statistics[part].median
-        share = (opinion - LOWEST_OPINION) / (median - LOWEST_OPINION)
-        return min(max(share, 0.0), 1.0)
+    def _parts(self, measures: Mapping[str, float], opinion: float) -> dict[str, float]:
+        statistics = self.reference.statistics
+        best = statistics["dnsmos_p808"].median
+        share = (opinion - LOWEST_OPINION) / (best - LOWEST_OPINION)
+        return {
+            "naturalness": min(max(share, 0.0), 1.0),
+            **{part: typicality(names, measures, statistics) for part, names in TWO_SIDED.items()},
+        }

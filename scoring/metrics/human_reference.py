@@ -14,6 +14,10 @@ from scoring.contract import Record
 REFERENCE_FILE = Path(__file__).with_name("human_reference.json")
 
 
+REFERENCE_SECONDS = 6.0
+"""Recordings are cut into pieces of at most this length, about that of a long prompt."""
+
+
 class Source(Record):
     """The recordings of one corpus that went into the statistics."""
 
@@ -25,7 +29,7 @@ class Source(Record):
 
 
 class Statistic(Record):
-    """Quantiles over speakers of one part; a speaker counts with the median of its clips."""
+    """Quantiles of one measure over pieces of recordings, in which every speaker weighs alike."""
 
     q05: float
     median: float
@@ -33,7 +37,7 @@ class Statistic(Record):
 
 
 class HumanReference(Record):
-    """Statistics by part, and where they come from."""
+    """Statistics by measure, and where they come from."""
 
     sources: tuple[Source, ...]
     selection: str

@@ -6,6 +6,9 @@ One sample rate, hence one band, and one loudness: a quiet recording and a loud 
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,8 +31,16 @@ _SILENCE = 1e-4
 _QUIET = 0.1
 
 
-def prepare(audio: Audio) -> NDArray[np.float32]:
-    """16 kHz samples (n,) at the common level, without an offset.
+@dataclass(frozen=True)
+class Prepared:
+    """16 kHz ``samples`` (n,) at the common level, and the level they were recorded at, in dB."""
+
+    samples: NDArray[np.float32]
+    level_db: float
+
+
+def normalise(audio: Audio) -> Prepared:
+    """Bring ``audio`` to the common rate and level, without an offset.
 
     Raises UnscorableAudioError for what ``audio.check`` refuses, and where nothing is
     left in the band.
@@ -43,7 +54,12 @@ def prepare(audio: Audio) -> NDArray[np.float32]:
     if power < SILENCE_RMS**2:
         raise UnscorableAudioError(f"the audio is silent below {SAMPLE_RATE // 2} Hz")
     gain = 10.0 ** (LEVEL_DB / 20.0) / np.sqrt(power)
-    return np.asarray(samples * gain, dtype=np.float32)
+    return Prepared(np.asarray(samples * gain, dtype=np.float32), 10.0 * math.log10(power))
+
+
+def prepare(audio: Audio) -> NDArray[np.float32]:
+    """The samples alone of ``normalise``."""
+    return normalise(audio).samples
 
 
 def _power(samples: NDArray[np.float64]) -> float:

@@ -34,13 +34,22 @@ class SpeechShare:
 
 def speech_share(samples: NDArray[np.float32]) -> float:
     """The share for prepared ``samples`` (n,) at 16 kHz."""
-    whole = np.pad(samples, (0, -len(samples) % FRAME))
-    # The model was packaged with faster-whisper; it runs on one thread and writes into its input.
-    probabilities = get_vad_model()(whole)
-    speech = np.ravel(probabilities) >= SPEECH_PROBABILITY
+    return share_of(speech_probabilities(samples))
+
+
+def share_of(probabilities: NDArray[np.float64]) -> float:
+    """The share of frames in speech, from one probability for each."""
+    speech = probabilities >= SPEECH_PROBABILITY
     spoken = np.flatnonzero(speech)
     if len(spoken) == 0:
         return 0.0
     start = min(spoken[0], FREE_EDGE)
     end = max(spoken[-1] + 1, len(speech) - FREE_EDGE)
     return float(speech[start:end].mean())
+
+
+def speech_probabilities(samples: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Probability of speech (ceil(n / FRAME),) in each 32 ms of prepared ``samples`` (n,)."""
+    whole = np.pad(samples, (0, -len(samples) % FRAME))
+    # The model was packaged with faster-whisper; it runs on one thread and writes into its input.
+    return np.ravel(get_vad_model()(whole)).astype(np.float64)

@@ -28,34 +28,21 @@ def speech() -> Audio:
 
 
 @pytest.mark.parametrize(
-    ("sound", "p808", "overall", "signal", "background"),
+    ("sound", "p808"),
     [
-        (speech, 4.0191, 3.3344, 3.5673, 4.1765),
-        (nonspeech.white_noise, 2.1170, 1.0775, 1.0882, 1.1039),
-        (nonspeech.warbling_buzz, 2.3772, 2.0847, 2.6615, 3.2263),
-        (nonspeech.chords, 2.5504, 1.0959, 1.1868, 1.1195),
+        (speech, 4.0191),
+        (nonspeech.white_noise, 2.1170),
+        (nonspeech.warbling_buzz, 2.3772),
+        (nonspeech.chords, 2.5504),
     ],
 )
 def test_one_window_scores_as_in_speechmos(
-    dnsmos: Dnsmos,
-    sound: Callable[[], Audio],
-    p808: float,
-    overall: float,
-    signal: float,
-    background: float,
+    dnsmos: Dnsmos, sound: Callable[[], Audio], p808: float
 ) -> None:
     """Golden figures: speechmos 0.0.1.1 with librosa 0.11.0 on the same prepared 9.01 s."""
     measure = dnsmos.measure(sound())
-    assert measure.details == pytest.approx(
-        {
-            "dnsmos_p808": p808,
-            "dnsmos_overall": overall,
-            "dnsmos_signal": signal,
-            "dnsmos_background": background,
-        },
-        abs=2e-3,
-    )
-    assert measure.value == measure.details["dnsmos_p808"]
+    assert measure.value == pytest.approx(p808, abs=2e-3)
+    assert measure.details == {"dnsmos_p808": measure.value}
 
 
 def test_all_of_long_audio_is_heard(dnsmos: Dnsmos) -> None:
@@ -64,7 +51,7 @@ def test_all_of_long_audio_is_heard(dnsmos: Dnsmos) -> None:
     noisy = clean.copy()
     noise = np.random.default_rng(0).standard_normal(16_000, dtype=np.float32)
     noisy[-16_000:] += 0.05 * noise
-    assert dnsmos.opinion(noisy).p808 < dnsmos.opinion(clean).p808 - 0.1
+    assert dnsmos.opinion(noisy) < dnsmos.opinion(clean) - 0.1
 
 
 def test_short_audio_is_repeated_to_fill_a_window(dnsmos: Dnsmos) -> None:

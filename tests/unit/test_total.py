@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scoring.contract import Prompt, Sample, WordErrors
-from scoring.tts.total import aggregate, sample_score
+from scoring.metrics.across_prompts import AcrossPrompts
+from scoring.metrics.human_reference import load_reference
+from scoring.tts.total import across_factor, aggregate, sample_score
 
 unit = st.floats(0, 1)
 
@@ -81,3 +83,46 @@ def test_more_prompts_narrow_the_interval():
         return interval.high - interval.low
 
     assert width(many) < width(few) / 3
+
+
+# Across prompts
+
+
+def across(**values: float | None) -> AcrossPrompts:
+    untold: dict[str, float | None] = {"voices": None, "follows_description": None}
+    return AcrossPrompts(**{"distinct": 1.0, "by_axis": {}, **untold, **values})
+
+
+@given(unit, unit)
+def test_the_score_increases_with_each_part_across_prompts(a: float, b: float):
+    low, high = sorted((a, b))
+
+    for part in ("distinct", "voices", "follows_description"):
+        assert across_factor(across(**{part: low})) <= across_factor(across(**{part: high}))
+
+
+def test_what_the_prompts_cannot_tell_takes_nothing_off():
+    assert across_factor(across()) == 1.0
+
+
+def test_voices_and_descriptions_weigh_little_and_copies_weigh_all():
+    assert across_factor(across(voices=0.0, follows_description=0.0)) > 0.9
+    assert across_factor(across(distinct=0.1)) == pytest.approx(0.1)
+
+
+def test_one_recording_for_all_prompts_is_worth_one_prompt():
+    measures = {name: s.median for name, s in load_reference().statistics.items()}
+    samples = [
+        Sample(
+            prompt=Prompt(index=i, text=f"line {i}", description="a voice"),
+            outcome="scored",
+            errors=WordErrors(substitutions=0, deletions=0, insertions=0, words=2),
+            human_likeness=1.0,
+            components=measures,
+        )
+        for i in range(10)
+    ]
+
+    total = aggregate(samples, seed=0)
+    assert total.score == pytest.approx(0.1)
+    assert total.components["distinct"] == pytest.approx(0.1)
