@@ -57,8 +57,14 @@ class Stack:
                 preexec_fn=_die_with_parent,  # noqa: PLW1509 - no thread runs yet
             )
         url = service.ready_url
-        if url is not None:
-            wait_until(lambda: self.check() is None and _answers(url), READY_SECONDS, service.name)
+        if url is None:
+            return
+
+        def ready() -> bool:
+            self.check()
+            return _answers(url)
+
+        wait_until(ready, READY_SECONDS, service.name)
 
     def check(self) -> None:
         """Raise DemoError, with the end of its log, for a program that has ended."""
