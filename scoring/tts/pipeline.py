@@ -87,7 +87,7 @@ def score_prompts(
     Raises ScoringError: TOO_MANY_FAILED_PROMPTS, DISK_FULL, and whatever speaking raises.
     """
     samples = _samples(request, prompts, synthesiser, judge, out, timings, progress)
-    _refuse_too_many_failures(samples)
+    refuse_too_many_failures(samples)
     return TtsResult(
         status="COMPLETED",
         synthesiser=synthesiser.info,
@@ -167,7 +167,8 @@ def _sample(utterance: Utterance, prompt: Prompt, judge: Judge, out: Path, seed:
     )
 
 
-def _refuse_too_many_failures(samples: tuple[Sample, ...]) -> None:
+def refuse_too_many_failures(samples: Sequence[Sample]) -> None:
+    """Raise ScoringError TOO_MANY_FAILED_PROMPTS where the model failed on more than a tenth."""
     failed = [s for s in samples if s.outcome == "unscored"]
     # A single failure is bad luck even where it is more than the share, unless it is all there is.
     tolerated = max(MAX_FAILED_SHARE * len(samples), min(1, len(samples) - 1))
