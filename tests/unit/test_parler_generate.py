@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
-from scoring.tts.parler.generate import delayed, undelayed
+from scoring.tts.parler.delay import delayed, undelayed
 from scoring.tts.parler.sampling import warped
 from scoring.tts.parler.settings import GenerationSettings
 
@@ -27,7 +27,8 @@ B, P = SETTINGS.bos_token_id, SETTINGS.pad_token_id
 
 
 def test_delay_pattern_of_four_codebooks_and_eight_columns() -> None:
-    assert delayed(torch.full((4, 8), 7), 0, 8, SETTINGS).tolist() == [
+    columns = torch.arange(8)[:, None]
+    assert delayed(torch.full((8, 4), 7), columns, 8, SETTINGS).T.tolist() == [
         [B, 7, 7, 7, 7, P, P, P],
         [B, B, 7, 7, 7, 7, P, P],
         [B, B, B, 7, 7, 7, 7, P],
@@ -42,9 +43,9 @@ def test_a_column_alone_is_delayed_as_within_the_grid(data: st.DataObject) -> No
     columns = data.draw(st.integers(2 * codebooks - 1, 40))
     grid = torch.randint(0, 1_024, (codebooks, columns))
     column = data.draw(st.integers(0, columns - 1))
-    whole = delayed(grid, 0, columns, SETTINGS)
-    alone = delayed(grid[:, column : column + 1], column, columns, SETTINGS)
-    assert torch.equal(alone[:, 0], whole[:, column])
+    whole = delayed(grid.T, torch.arange(columns)[:, None], columns, SETTINGS)
+    alone = delayed(grid[:, column], torch.tensor([column]), columns, SETTINGS)
+    assert torch.equal(alone, whole[column])
 
 
 @given(codebooks=st.integers(1, 9), frames=st.integers(9, 60))
@@ -79,4 +80,4 @@ def test_scores_are_warped_as_transformers_does(
         theirs = TopKLogitsWarper(top_k)(None, theirs)
     if top_p < 1:
         theirs = TopPLogitsWarper(top_p)(None, theirs)
-    torch.testing.assert_close(warped(scores, ours), theirs)
+    torch.testing.assert_close(warped(scores.clone(), ours), theirs)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from scoring.tts.parler import ParlerEngine
-from scoring.tts.parler.engine import Generated
+from scoring.tts.parler.slots import Generated
 from scripts.make_miniature import MiniatureOptions, make_miniature
 
 GOLDEN = Path(__file__).parents[1] / "golden"

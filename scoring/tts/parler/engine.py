@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -15,19 +16,19 @@ from torch import Tensor
 
 from scoring.contract import FailureCode
 from scoring.errors import ScoringError
-from scoring.tts.parler.generate import (
-    Generated,
-    GenerationInput,
-    Generator,
-    columns_available,
+from scoring.tts.parler.generate import GenerationInput, Generator, Room, columns_available
+from scoring.tts.parler.load import SLOT_COUNTS, LoadedModel, Place, load_model
+from scoring.tts.parler.memory import (
+    activation_bytes,
+    cache_bytes,
+    check_free,
+    default_limit,
 )
-from scoring.tts.parler.load import LoadedModel, load_model
+from scoring.tts.parler.rounding import sizes_rounding_alike
 from scoring.tts.parler.settings import GenerationSettings
-from scoring.tts.parler.tokenizer import MAX_TOKENS, TextError
-
-# Requests decoded side by side, each in a slot of its own, as far as their caches fit.
-MAX_SLOTS = 8
-MAX_CACHE_BYTES = 4 << 30
+from scoring.tts.parler.slots import Generated
+from scoring.tts.parler.streaming import stream_codes
+from scoring.tts.parler.tokenizer import TextError
 
 
 @dataclass(frozen=True)
@@ -69,15 +70,27 @@ class ParlerEngine:
         self._device = device
 
     @classmethod
-    def load(cls, model_dir: Path, *, device: str, base_dir: Path | None = None) -> ParlerEngine:
+    def load(
+        cls,
+        model_dir: Path,
+        *,
+        device: str,
+        base_dir: Path | None = None,
+        memory_limit: int | None = None,
+    ) -> ParlerEngine:
         """Load a checkpoint onto ``device`` ("cpu", "cuda", "cuda:0" …).
 
         With ``base_dir``, the base model's directory, tokenizer, codec and generation settings
-        come from there. Raises ScoringError whose code says what was wrong and whose fault it is.
+        come from there. ``memory_limit`` is how many bytes of the device's memory to use at most:
+        by default half of a CPU's, nine tenths of a GPU's. On the CPU, torch's threads are set to
+        suit the model, for the whole process (`threads.pin_threads`).
+
+        Raises ScoringError whose code says what was wrong and whose fault it is.
         """
-        place = _device(device)
+        where = _device(device)
+        place = Place(where, default_limit(where) if memory_limit is None else memory_limit)
         with _memory_errors():
-            return cls(load_model(model_dir, device=place, base_dir=base_dir), place)
+            return cls(load_model(model_dir, place=place, base_dir=base_dir), where)
 
     @property
     def weights_digest(self) -> str:
@@ -115,8 +128,21 @@ class ParlerEngine:
                 else:
                     prepared[index] = outcome
             places = list(prepared)
-            for generated in self._generator(self._model.settings).run(list(prepared.values())):
+            inputs = list(prepared.values())
+            for generated in self._generator(self._model.settings, inputs).run(inputs):
                 yield self._voice(places[generated.index], generated)
+
+    def stream(self, request: SpeakRequest) -> Iterator[NDArray[np.float32]]:
+        """Yield the sound of one request in pieces, (samples,), as they are decoded.
+
+        Joined, they equal what `speak` yields up to rounding. Raises ScoringError (OUT_OF_MEMORY,
+        NUMERIC_FAILURE), and TextError for a text that cannot be spoken.
+        """
+        with _memory_errors():
+            prepared = self._prepare(request, {})
+            generator = self._generator(self._model.settings, [prepared])
+            for piece in stream_codes(generator, prepared, self._model.codec):
+                yield self._sound(piece)
 
     def greedy(self, texts: Sequence[str], description: str) -> list[Generated]:
         """The audio tokens of always choosing the likeliest, up to the settings' own length cap.
@@ -126,22 +152,41 @@ class ParlerEngine:
         encoded: dict[str, Tensor] = {}
         requests = [SpeakRequest(text, description, 0, math.inf) for text in texts]
         prepared = [self._prepare(request, encoded) for request in requests]
-        generator = self._generator(replace(self._model.settings, do_sample=False))
+        generator = self._generator(replace(self._model.settings, do_sample=False), prepared)
         return sorted(generator.run(prepared), key=lambda generated: generated.index)
 
     def decode(self, codes: Tensor) -> NDArray[np.float32]:
         """The sound, (samples,), of (codebooks, frames) audio tokens; see `Codec.decode`."""
-        audio = self._model.codec.decode(codes.to(self._device))
+        return self._sound(self._model.codec.decode(codes.to(self._device)))
+
+    def _sound(self, audio: Tensor) -> NDArray[np.float32]:
         return audio.clamp(-1, 1).cpu().numpy()
 
-    def _generator(self, settings: GenerationSettings) -> Generator:
+    def _generator(
+        self, settings: GenerationSettings, requests: Sequence[GenerationInput]
+    ) -> Generator:
+        """A generator with slots for the requests, or as many as fit."""
         model = self._model
+        slots = model.most_slots
+        if len(requests) < slots:
+            slots = next(size for size in self._sizes if size >= len(requests))
+        if requests:
+            room = Room.for_requests(requests, model.config, slots)
+            need = cache_bytes(model.config, room) + activation_bytes(model.config, room)
+            check_free(need, f"{slots} requests at a time", self._device)
         return Generator(
             model.decoder,
             settings,
             codebook_size=model.codec.config.codebook_size,
-            slots=_slots(model),
+            slots=slots,
         )
+
+    @cached_property
+    def _sizes(self) -> tuple[int, ...]:
+        """The numbers of slots among which a request's sound is the same to the last bit."""
+        sizes = SLOT_COUNTS[self._device.type]
+        most = self._model.most_slots
+        return sizes_rounding_alike(self._model.decoder, sizes[: sizes.index(most) + 1])
 
     def _attempt(
         self, index: int, request: SpeakRequest, encoded: dict[str, Tensor]
@@ -187,22 +232,6 @@ class ParlerEngine:
 
     def _failed(self, index: int, reason: str) -> Spoken:
         return Spoken(index, None, self.sample_rate, 0, False, reason)
-
-
-def _slots(model: LoadedModel) -> int:
-    """How many slots' caches fit, counted for the longest requests there can be.
-
-    The number must not vary with the requests: matrix products of another shape round otherwise,
-    and a sound would depend on its neighbours.
-    """
-    decoder = model.config.decoder
-    self_heads, cross_heads = (
-        decoder.num_key_value_heads,
-        decoder.num_cross_attention_key_value_heads,
-    )
-    positions = (MAX_TOKENS + model.settings.max_length) * self_heads + 2 * MAX_TOKENS * cross_heads
-    bytes_per_slot = 2 * 4 * decoder.num_hidden_layers * decoder.head_dim * positions
-    return max(1, min(MAX_SLOTS, MAX_CACHE_BYTES // bytes_per_slot))
 
 
 def _device(name: str) -> torch.device:

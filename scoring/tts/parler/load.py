@@ -14,9 +14,17 @@ from scoring.errors import ScoringError
 from scoring.tts.parler.checkpoint import Weights, read_weights
 from scoring.tts.parler.codec import Codec, needed
 from scoring.tts.parler.codec_names import PREFIX as CODEC
-from scoring.tts.parler.config import ParlerConfig, TextEncoderConfig, load_config
+from scoring.tts.parler.config import (
+    ParlerConfig,
+    TextEncoderConfig,
+    approximate_parameters,
+    load_config,
+)
+from scoring.tts.parler.memory import check_free, most_slots, weights_bytes
 from scoring.tts.parler.model import ParlerDecoder
+from scoring.tts.parler.parameters import Parameters, decoder_shapes
 from scoring.tts.parler.settings import SETTINGS_FILE, GenerationSettings, load_settings
+from scoring.tts.parler.threads import pin_threads
 from scoring.tts.parler.tokenizer import Tokenizer
 
 _TEXT_ENCODER = "text_encoder."
@@ -31,10 +39,15 @@ _TOKENIZER_FILES = (
     "tokenizer_config.json",
 )
 
+# How many requests may be decoded side by side, by device. Beyond the last, a step takes longer in
+# proportion to its slots.
+SLOT_COUNTS = {"cpu": (4, 8, 16, 32), "cuda": (4, 8, 16, 32, 64, 128, 256)}
+
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A whole model, ready to speak. `ParlerEngine` documents the last three fields."""
+    """A whole model, ready to speak. ``most_slots`` requests fit side by side; `ParlerEngine`
+    documents the fields after that."""
 
     config: ParlerConfig
     settings: GenerationSettings
@@ -42,12 +55,34 @@ class LoadedModel:
     text_encoder: T5EncoderModel
     decoder: ParlerDecoder
     codec: Codec
+    most_slots: int
     weights_digest: str
     own_assets: tuple[str, ...]
     ignored: tuple[str, ...]
 
 
-def load_model(model_dir: Path, *, device: torch.device, base_dir: Path | None) -> LoadedModel:
+@dataclass(frozen=True)
+class Place:
+    """Where a model is to live: a device, and the bytes of its memory that may be used."""
+
+    device: torch.device
+    memory_limit: int
+
+    def prepare(self, config: ParlerConfig, settings: GenerationSettings) -> int:
+        """How many requests fit side by side, judged before anything is allocated.
+
+        Raises ScoringError (CONFIG_TOO_LARGE, OUT_OF_MEMORY).
+        """
+        if self.device.type == "cpu":
+            pin_threads(approximate_parameters(config))
+        slots = most_slots(
+            config, settings, limit=self.memory_limit, candidates=SLOT_COUNTS[self.device.type]
+        )
+        check_free(weights_bytes(config), "the weights", self.device)
+        return slots
+
+
+def load_model(model_dir: Path, *, place: Place, base_dir: Path | None) -> LoadedModel:
     """Load the checkpoint in ``model_dir``; see `ParlerEngine.load`."""
     if not model_dir.is_dir():
         raise ScoringError(
@@ -55,27 +90,29 @@ def load_model(model_dir: Path, *, device: torch.device, base_dir: Path | None) 
         )
     config = load_config(model_dir)
     if base_dir is None:
-        return _load_alone(model_dir, config, device)
-    return _load_on_base(model_dir, config, base_dir, device)
+        return _load_alone(model_dir, config, place)
+    return _load_on_base(model_dir, config, base_dir, place)
 
 
-def _load_alone(model_dir: Path, config: ParlerConfig, device: torch.device) -> LoadedModel:
+def _load_alone(model_dir: Path, config: ParlerConfig, place: Place) -> LoadedModel:
     settings = load_settings(model_dir, config.decoder)
+    most = place.prepare(config, settings)
     tokenizer = _tokenizer(model_dir, config)
-    text_encoder, decoder = _modules(config)
+    text_encoder = _text_encoder(config)
     codec = Codec(config.codec)
     weights = read_weights(
         model_dir,
         expected=lambda present: {
-            **_expected(text_encoder, decoder, present),
+            **_expected(config, text_encoder, present),
             **codec.expected(present),
         },
         skip=lambda _: False,
         keep=needed,
-        device=device,
+        device=place.device,
     )
-    _fill(text_encoder, decoder, weights)
+    _fill(text_encoder, weights)
     codec.fill(weights.tensors)
+    decoder = ParlerDecoder(config, Parameters.take(weights.tensors, config))
     return LoadedModel(
         config,
         settings,
@@ -83,6 +120,7 @@ def _load_alone(model_dir: Path, config: ParlerConfig, device: torch.device) -> 
         text_encoder,
         decoder,
         codec,
+        most,
         weights_digest=weights.digest,
         own_assets=("tokenizer", "codec", "generation settings"),
         ignored=(),
@@ -90,19 +128,21 @@ def _load_alone(model_dir: Path, config: ParlerConfig, device: torch.device) -> 
 
 
 def _load_on_base(
-    model_dir: Path, config: ParlerConfig, base_dir: Path, device: torch.device
+    model_dir: Path, config: ParlerConfig, base_dir: Path, place: Place
 ) -> LoadedModel:
-    base = _Base.load(base_dir, device)
+    base = _Base.load(base_dir, place.device)
     _check_fits(config, base)
-    text_encoder, decoder = _modules(config)
+    most = place.prepare(config, base.settings)
+    text_encoder = _text_encoder(config)
     weights = read_weights(
         model_dir,
-        expected=lambda present: _expected(text_encoder, decoder, present),
+        expected=lambda present: _expected(config, text_encoder, present),
         skip=lambda name: name.startswith(CODEC),
         keep=lambda _: True,
-        device=device,
+        device=place.device,
     )
-    _fill(text_encoder, decoder, weights)
+    _fill(text_encoder, weights)
+    decoder = ParlerDecoder(config, Parameters.take(weights.tensors, config))
     ignored = [name for name in (*_TOKENIZER_FILES, SETTINGS_FILE) if (model_dir / name).exists()]
     if weights.skipped:
         ignored.append(f"{CODEC}* ({len(weights.skipped)} tensors)")
@@ -113,6 +153,7 @@ def _load_on_base(
         text_encoder,
         decoder,
         base.codec,
+        most,
         weights_digest=weights.digest,
         own_assets=(),
         ignored=tuple(ignored),
@@ -179,7 +220,7 @@ def expected_tensors(config: ParlerConfig) -> dict[str, tuple[int, ...]]:
     codec's convolutions folded. Nothing is allocated."""
     nothing: frozenset[str] = frozenset()
     return {
-        **_expected(*_modules(config), nothing),
+        **_expected(config, _text_encoder(config), nothing),
         **Codec(config.codec).expected(nothing),
     }
 
@@ -189,11 +230,9 @@ def _tokenizer(model_dir: Path, config: ParlerConfig) -> Tokenizer:
     return Tokenizer(model_dir, min(config.prompt_vocab_size, config.text_encoder.vocab_size))
 
 
-def _modules(config: ParlerConfig) -> tuple[T5EncoderModel, ParlerDecoder]:
+def _text_encoder(config: ParlerConfig) -> T5EncoderModel:
     with torch.device("meta"):
-        text_encoder = T5EncoderModel(_t5_config(config.text_encoder)).eval()
-        decoder = ParlerDecoder(config).eval()
-    return text_encoder, decoder
+        return T5EncoderModel(_t5_config(config.text_encoder)).eval()
 
 
 def _t5_config(config: TextEncoderConfig) -> T5Config:
@@ -212,18 +251,17 @@ def _t5_config(config: TextEncoderConfig) -> T5Config:
 
 
 def _expected(
-    text_encoder: T5EncoderModel, decoder: ParlerDecoder, present: AbstractSet[str]
+    config: ParlerConfig, text_encoder: T5EncoderModel, present: AbstractSet[str]
 ) -> dict[str, tuple[int, ...]]:
     shapes = {_TEXT_ENCODER + n: tuple(t.shape) for n, t in text_encoder.state_dict().items()}
     table = shapes.pop(_SHARED)
     shapes.pop(_SHARED_ALIAS, None)
     names = [name for name in (_SHARED, _SHARED_ALIAS) if name in present] or [_SHARED]
     shapes.update(dict.fromkeys(names, table))
-    shapes.update((name, tuple(t.shape)) for name, t in decoder.state_dict().items())
-    return shapes
+    return shapes | decoder_shapes(config)
 
 
-def _fill(text_encoder: T5EncoderModel, decoder: ParlerDecoder, weights: Weights) -> None:
+def _fill(text_encoder: T5EncoderModel, weights: Weights) -> None:
     tensors = weights.tensors
     table = tensors.get(_SHARED, tensors.get(_SHARED_ALIAS))
     assert table is not None, "the names were checked while loading"
@@ -242,4 +280,3 @@ def _fill(text_encoder: T5EncoderModel, decoder: ParlerDecoder, weights: Weights
         },
         assign=True,
     )
-    decoder.load_state_dict({name: tensors[name] for name in decoder.state_dict()}, assign=True)
