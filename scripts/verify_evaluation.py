@@ -243,7 +243,9 @@ def _conclude(found: Sequence[Difference], *, exact: bool) -> int:
     table = Table(title=f"{len(found)} differences (compared {how})", show_lines=True)
     for heading in ("where", "published", "found", "allowed"):
         table.add_column(heading, overflow="fold")
-    for row in found[:MOST_ROWS]:
+    # What a figure is made of comes after the figures.
+    ordered = sorted(found, key=lambda difference: ".components." in difference.where)
+    for row in ordered[:MOST_ROWS]:
         table.add_row(*map(Text, (row.where, row.published, row.found, row.allowed)))
     console.print(table)
     if len(found) > MOST_ROWS:
