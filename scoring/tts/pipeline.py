@@ -17,6 +17,7 @@ from scoring.contract import (
     ParlerModel,
     Prompt,
     Sample,
+    SeededPrompts,
     TtsRequest,
     TtsResult,
 )
@@ -24,7 +25,7 @@ from scoring.errors import ScoringError, UnscorableAudioError
 from scoring.manifest import describe, write_manifest
 from scoring.tts.judge import Judge, unscored
 from scoring.tts.load import load_synthesiser
-from scoring.tts.prompts import prompts_digest, resolve
+from scoring.tts.prompts import delivery, prompts_digest, resolve
 from scoring.tts.seeds import prompt_seed
 from scoring.tts.synthesiser import Synthesiser, Utterance
 from scoring.tts.total import aggregate
@@ -104,7 +105,10 @@ def score_prompts(
 
 def summarise(request: TtsRequest, samples: Sequence[Sample], *, floor: float) -> Aggregate:
     """The evaluation in a few numbers, from its samples alone: whoever has them can repeat it."""
-    return aggregate(samples, seed=request.seed, floor=floor)
+    asked = None
+    if isinstance(request.prompts, SeededPrompts):
+        asked = [delivery(request.prompts.seed, s.prompt.index) for s in samples]
+    return aggregate(samples, seed=request.seed, floor=floor, asked=asked)
 
 
 def _samples(

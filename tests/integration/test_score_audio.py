@@ -101,7 +101,7 @@ def test_good_speech_scores_high_and_says_why(rows: dict[str, dict[str, Any]]) -
     assert row["wer"] == 0.0
     assert row["human_likeness"] > 0.85
     assert row["score"] == pytest.approx(row["human_likeness"])
-    assert {"gate", "quality"} <= row["components"].keys()
+    assert {"gate", "naturalness"} <= row["components"].keys()
     assert row["rejected"] is None
 
 
