@@ -45,6 +45,13 @@ class Calibration:
         self._workspaces = workspaces
         self._stop = stop
         self._voices = list(VOICES)
+        self._protocol: str | None = None
+
+    def expect(self, protocol: str) -> None:
+        """Submissions are scored under ``protocol``: no other anchor may stand beside them."""
+        if protocol != self._protocol:
+            self._protocol = protocol
+            self._voices = list(VOICES)
 
     def step(self) -> bool:
         """Score the next voice that has no score yet; False when there is none.
@@ -57,10 +64,13 @@ class Calibration:
             digest = request_digest(request)
             known = self._queue.calibrated_voices(COMPETITION, digest)
             voice = self._voices.pop(0)
-            if voice.name not in known:
+            if not self._serves(known.get(voice.name)):
                 self._score(voice, request, digest)
                 return True
         return False
+
+    def _serves(self, protocol: str | None) -> bool:
+        return protocol is not None and self._protocol in {None, protocol}
 
     def _score(self, voice: ReferenceVoice, request: TtsRequest, digest: str) -> None:
         try:
@@ -74,7 +84,7 @@ class Calibration:
         except EvaluationError as error:
             log.error("calibration voice=%s %s\n%s", voice.name, error, error.log)  # noqa: TRY400
             return
-        score = score_of(request, evaluated.result)
+        score = score_of(evaluated.result)
         record = partial(self._queue.record_calibration, COMPETITION, voice.name, digest, score)
         persist(record, self._stop)
         log.info("calibration voice=%s score=%.4f wer=%.4f", voice.name, score.score, score.wer)

@@ -127,9 +127,9 @@ class Evaluator:
             memory_bytes=settings.memory_bytes,
         )
 
-    def model_request(self, model_dir: Path) -> TtsRequest:
-        """The request that evaluates the checkpoint in ``model_dir``."""
-        return model_request(self._settings, model_dir, gpu=self._gpu)
+    def model_request(self, model_dir: Path, revision: str) -> TtsRequest:
+        """The request that evaluates the checkpoint in ``model_dir``, which holds ``revision``."""
+        return model_request(self._settings, model_dir, revision, gpu=self._gpu)
 
     def voice_request(self, voice: ReferenceVoice) -> TtsRequest:
         """The request that evaluates a reference voice on the same work."""

@@ -1,19 +1,19 @@
-"""What the workers ask the evaluator for, and when two answers may be compared."""
+"""What the workers ask the evaluator for."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from scoring.contract import (
     AsrSpec,
+    CtcSpec,
     ParlerModel,
     ReferenceVoice,
     SeededPrompts,
     TtsRequest,
-    TtsResult,
 )
 from voice_validation_api.settings import WorkerSettings
 
@@ -26,9 +26,17 @@ VOICES: Final = (
 """Calibrate the scale: a good voice, a noisy one, and one that says something else."""
 
 
-def model_request(settings: WorkerSettings, model_dir: Path, *, gpu: int | None) -> TtsRequest:
-    """The request that evaluates the checkpoint in ``model_dir``."""
-    model = ParlerModel(model_dir=model_dir, base_dir=settings.base_model_dir)
+def model_request(
+    settings: WorkerSettings, model_dir: Path, revision: str, *, gpu: int | None
+) -> TtsRequest:
+    """The request that evaluates the checkpoint in ``model_dir``, which holds ``revision``."""
+    base = settings.base_model_dir
+    model = ParlerModel(
+        model_dir=model_dir,
+        # The evaluator works in another directory.
+        base_dir=base.resolve() if base is not None else None,
+        revision=revision,
+    )
     return _request(settings, model, gpu=gpu)
 
 
@@ -41,39 +49,25 @@ def voice_request(
 
 def request_digest(request: TtsRequest) -> str:
     """A sha256, in hex, of the work that is asked for, whoever does it on whatever device."""
-    return _sha256(request.model_dump(mode="json", exclude={"synthesiser", "device"}))
-
-
-def protocol_digest(request: TtsRequest, result: TtsResult) -> str:
-    """A sha256, in hex, of all that a score depends on besides the model.
-
-    ``result`` must be COMPLETED. Scores with different digests never share a ranking.
-    """
-    assert result.asr is not None
-    return _sha256(
-        {
-            "contract": result.contract,
-            "competition_id": result.competition_id,
-            "request": request_digest(request),
-            "prompts": result.prompts_digest,
-            "asr": result.asr.model_dump(mode="json"),
-        }
-    )
+    work = request.model_dump(mode="json", exclude={"synthesiser", "device"})
+    return hashlib.sha256(json.dumps(work, sort_keys=True).encode()).hexdigest()
 
 
 def _request(
     settings: WorkerSettings, synthesiser: ParlerModel | ReferenceVoice, *, gpu: int | None
 ) -> TtsRequest:
+    second = settings.second_asr_model
     return TtsRequest(
         synthesiser=synthesiser,
         prompts=SeededPrompts(seed=settings.prompt_seed, count=settings.prompt_count),
-        asr=AsrSpec(engine=settings.asr_engine, model=settings.asr_model),
+        asr=AsrSpec(engine=settings.asr_engine, model=_asr_model(settings.asr_model)),
+        second_asr=CtcSpec(model=str(second.resolve())) if second is not None else None,
         # The launcher shows an evaluator one GPU at most, whichever that is.
         device="cpu" if gpu is None else "cuda:0",
         max_seconds=settings.max_seconds,
     )
 
 
-def _sha256(value: dict[str, Any]) -> str:
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+def _asr_model(name: str) -> str:
+    # A directory is given from where the worker was started.
+    return str(Path(name).resolve()) if Path(name).is_dir() else name

@@ -143,7 +143,8 @@ class Result(Score):
 
 @dataclass(frozen=True, kw_only=True)
 class StoredSample:
-    """What became of one prompt. ``audio`` is a path below the audio store.
+    """What became of one prompt. ``audio`` is a path below the audio store, ``audio_digest`` the
+    sha256 of that file, ``second_transcript`` what a second recogniser heard, if one listened.
 
     ``errors`` holds substitutions, deletions, insertions and words; ``prompt`` how the line was to
     be spoken.
@@ -163,6 +164,8 @@ class StoredSample:
     human_likeness: float | None
     score: float | None
     components: JsonObject
+    audio_digest: str | None = None
+    second_transcript: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ of ours (``ServiceCode.RESULT_INVALID``): no model can be blamed for it.
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 import stat
@@ -60,12 +61,12 @@ def clips_of(out: Path, result: TtsResult) -> dict[str, Path]:
 
     Raises InvalidResultError when one is not an ordinary file of bounded size below ``out``.
     """
-    names = [sample.audio for sample in result.samples if sample.audio is not None]
-    _require(len(set(names)) == len(names), "two samples share one clip")
-    return {name: _clip(out, name) for name in names}
+    digests = [(s.audio, s.audio_digest) for s in result.samples if s.audio is not None]
+    _require(len(dict(digests)) == len(digests), "two samples share one clip")
+    return {name: _clip(out, name, digest) for name, digest in digests}
 
 
-def _clip(out: Path, name: str) -> Path:
+def _clip(out: Path, name: str, digest: str | None) -> Path:
     relative = PurePosixPath(name)
     _require(
         not relative.is_absolute() and ".." not in relative.parts and "\0" not in name,
@@ -82,6 +83,9 @@ def _clip(out: Path, name: str) -> Path:
         raise InvalidResultError(f"audio {name!r} is not there: {error.strerror}") from error
     _require(stat.S_ISREG(facts.st_mode), f"audio {name!r} is no ordinary file")
     _require(facts.st_size <= MAX_AUDIO_BYTES, f"audio {name!r} has {facts.st_size} bytes")
+    if digest is not None:
+        found = hashlib.sha256(path.read_bytes()).hexdigest()
+        _require(found == digest, f"audio {name!r} does not have its digest")
     return path
 
 
@@ -125,8 +129,10 @@ def _check_bounds(result: TtsResult) -> None:
 def _check_completed(result: TtsResult, request: TtsRequest) -> None:
     _require(result.failure is None, "COMPLETED with a failure")
     aggregate = result.aggregate
-    if aggregate is None or result.asr is None or result.prompts_digest is None:
-        raise InvalidResultError("COMPLETED without aggregate, asr or prompts_digest")
+    if aggregate is None or result.asr is None:
+        raise InvalidResultError("COMPLETED without aggregate or asr")
+    digests = (result.prompts_digest, result.protocol_digest)
+    _require(None not in digests, "COMPLETED without the digests of prompts and protocol")
     _require(result.synthesiser is not None, "COMPLETED without a synthesiser")
     _check_prompts(result.samples, request)
     scored = [sample for sample in result.samples if sample.outcome == "scored"]

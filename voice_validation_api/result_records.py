@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from scoring.contract import Sample, TtsRequest, TtsResult
-from voice_validation_api.evaluation_requests import protocol_digest
+from scoring.contract import Sample, TtsResult
 from voice_validation_api.records import JsonObject, Score, StoredSample
 
 
-def score_of(request: TtsRequest, result: TtsResult) -> Score:
-    """The aggregate of ``result``, which answers ``request``."""
+def score_of(result: TtsResult) -> Score:
+    """The aggregate of ``result``."""
     assert result.aggregate is not None
+    assert result.protocol_digest is not None
     assert result.prompts_digest is not None
     aggregate = result.aggregate
     return Score(
-        protocol=protocol_digest(request, result),
+        protocol=result.protocol_digest,
         prompts_digest=result.prompts_digest,
         score=aggregate.score,
         low=aggregate.interval.low,
@@ -41,9 +41,11 @@ def sample_of(sample: Sample, clips: Mapping[str, str]) -> StoredSample:
         outcome=sample.outcome,
         reason=sample.reason,
         audio=clips[sample.audio] if sample.audio is not None else None,
+        audio_digest=sample.audio_digest,
         seconds=sample.seconds,
         truncated=sample.truncated,
         transcript=sample.transcript,
+        second_transcript=sample.second_transcript,
         errors=sample.errors.model_dump() if sample.errors is not None else None,
         wer=sample.wer,
         human_likeness=sample.human_likeness,

@@ -78,6 +78,10 @@ class WorkerSettings(ServiceSettings):
     prompt_count: int = Field(default=20, ge=1, le=10_000)
     asr_engine: Literal["faster-whisper", "openai-whisper"] = "faster-whisper"
     asr_model: str = Field(default="packaged", min_length=1, max_length=1_024)
+    second_asr_model: Path | None = Field(
+        default=None,
+        description="A CTC checkpoint (wav2vec 2.0, HuBERT) that listens too; unset: none does.",
+    )
     max_seconds: float = Field(default=30.0, gt=0, le=60, description="Audio cap per prompt.")
 
     lease: timedelta = Field(default=timedelta(seconds=60), ge=timedelta(seconds=1))

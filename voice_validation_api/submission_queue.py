@@ -147,10 +147,10 @@ class SubmissionQueue:
         with self._database.transaction() as transaction:
             transaction.execute("upsert_calibration", {**params, "request_digest": request_digest})
 
-    def calibrated_voices(self, competition_id: str, request_digest: str) -> frozenset[str]:
-        """The voices that were scored for this request already."""
+    def calibrated_voices(self, competition_id: str, request_digest: str) -> dict[str, str]:
+        """The voices that were scored for this request, each with the protocol of its score."""
         rows = self._database.fetch(Calibration, "calibrations", {"competition_id": competition_id})
-        return frozenset(row.voice for row in rows if row.request_digest == request_digest)
+        return {row.voice: row.protocol for row in rows if row.request_digest == request_digest}
 
     def _extend(self, name: str, claim: Claim) -> None:
         params = {**_guard(claim), "lease": self._lease}

@@ -142,13 +142,15 @@ class Worker:
             interrupted=interrupted,
         )
         persist(partial(self.queue.start_running, claim), self.stops.now)
-        request = self.evaluator.model_request(model_dir)
+        request = self.evaluator.model_request(model_dir, claim.revision)
         evaluated = self.evaluator.run(request, workspace, interrupted)
-        result, score = evaluated.result, score_of(request, evaluated.result)
+        result, score = evaluated.result, score_of(evaluated.result)
         log.info("%s score=%.4f wer=%.4f", _told(claim), score.score, score.wer)
         with disk_errors():
             clips = clips_of(workspace / "out", result)
             kept = self.audio.publish(claim.submission_id, claim.evaluation_id, clips)
+        if self.calibration is not None:
+            self.calibration.expect(score.protocol)
         assert result.synthesiser is not None
         return partial(
             self.queue.complete,

@@ -64,6 +64,8 @@ def sample(index: int, **changes: Any) -> StoredSample:
         human_likeness=0.5,
         score=0.75,
         components={"dnsmos": 3.1},
+        audio_digest="7" * 64,
+        second_transcript="halo",
     )
     return replace(plain, **changes)
 
@@ -351,12 +353,12 @@ def test_calibrations_are_kept_once_per_voice_and_request(
     store: Store, queue: SubmissionQueue
 ) -> None:
     request = "5" * 64
-    assert queue.calibrated_voices("tts", request) == frozenset()
+    assert queue.calibrated_voices("tts", request) == {}
     for value in (0.4, 0.8):
         queue.record_calibration("tts", "hibari", request, score(value))
     assert [(c.voice, c.score) for c in store.calibrations("tts")] == [("hibari", 0.8)]
-    assert queue.calibrated_voices("tts", request) == {"hibari"}
-    assert queue.calibrated_voices("tts", "6" * 64) == frozenset()
+    assert queue.calibrated_voices("tts", request) == {"hibari": PROTOCOL}
+    assert queue.calibrated_voices("tts", "6" * 64) == {}
 
 
 def test_ping(store: Store) -> None:

@@ -48,6 +48,7 @@ samples = [
 ]
 result = {
     "status": "COMPLETED", "samples": samples, "prompts_digest": "b" * 64,
+    "protocol_digest": "c" * 64,
     "synthesiser": {"kind": "parler", "name": "model", "weights_digest": "d" * 64},
     "asr": {"engine": "faster-whisper", "model": "packaged", "version": "1", "digest": "a" * 64,
             "rehearsal": True},
@@ -406,6 +407,16 @@ def test_anchors_share_the_protocol_of_submissions_on_the_same_work(bench: Bench
     result = bench.store.result(submission.id)
     assert result is not None
     assert {anchor.protocol for anchor in bench.store.calibrations("tts")} == {result.protocol}
+
+
+def test_anchors_of_an_older_protocol_are_measured_again(bench: Bench) -> None:
+    with bench.worker(SCORES) as worker:
+        worker.run()
+    bench.submit("newer")
+    with bench.worker("result['protocol_digest'] = 'e' * 64; answer()") as worker:
+        worker.run()
+    anchors = bench.store.calibrations("tts")
+    assert [anchor.protocol for anchor in anchors] == ["e" * 64] * 3
 
 
 def test_a_voice_that_cannot_be_scored_holds_up_nobody(bench: Bench) -> None:

@@ -43,6 +43,7 @@ def launch(
     wall_seconds: float = 60.0,
     output_bytes: int = 10**6,
     memory_bytes: int | None = None,
+    gpu: int | None = None,
     interrupted: Callable[[], bool] = never,
 ) -> Outcome:
     """Run ``program`` in the evaluator's place; ``out`` is its output directory."""
@@ -53,7 +54,7 @@ def launch(
     workspace.mkdir()
     limits = Limits(wall_seconds, output_bytes, memory_bytes)
     launcher = ProcessLauncher([sys.executable, str(script)])
-    return launcher.run(Job("tts", REQUEST, workspace, limits), interrupted)
+    return launcher.run(Job("tts", REQUEST, workspace, limits, gpu), interrupted)
 
 
 def is_alive(pid: int) -> bool:
@@ -97,6 +98,15 @@ def test_the_environment_holds_no_secret(tmp_path: Path, monkeypatch: pytest.Mon
     assert environment["CUDA_VISIBLE_DEVICES"] == ""
     assert Path(environment["HOME"]).is_relative_to(tmp_path)
     assert Path(environment["TMPDIR"]).is_relative_to(tmp_path)
+
+
+@pytest.mark.parametrize(("gpu", "visible"), [(None, ""), (3, "3")])
+def test_the_evaluator_sees_its_gpu_and_no_other(
+    tmp_path: Path, gpu: int | None, visible: str
+) -> None:
+    program = "(out / 'gpus').write_text(os.environ['CUDA_VISIBLE_DEVICES'])"
+    launch(tmp_path, program, gpu=gpu)
+    assert (tmp_path / "workspace" / "out" / "gpus").read_text() == visible
 
 
 def test_the_exit_code_is_the_evaluators(tmp_path: Path) -> None:

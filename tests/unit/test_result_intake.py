@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Callable
@@ -53,6 +54,7 @@ def sound_result() -> Json:
         "outcome": "scored",
         "reason": None,
         "audio": "audio/00000.wav",
+        "audio_digest": hashlib.sha256(b"RIFF").hexdigest(),
         "seconds": 1.5,
         "transcript": "one two",
         "errors": {"substitutions": 0, "deletions": 0, "insertions": 0, "words": 2},
@@ -74,6 +76,7 @@ def sound_result() -> Json:
             "rehearsal": True,
         },
         "prompts_digest": "b" * 64,
+        "protocol_digest": "c" * 64,
         "aggregate": {
             "score": 0.125,
             "interval": {"low": 0.1, "high": 0.2},
@@ -150,7 +153,10 @@ def put(*path: str | int, value: object) -> Callable[[Json], None]:
         (put("samples", 0, "components", "gate", value=float("nan")), "components.gate"),
         (put("timings", value={"speak": float("-inf")}), "timings.speak"),
         (put("aggregate", value=None), "without aggregate"),
-        (put("asr", value=None), "without aggregate, asr"),
+        (put("asr", value=None), "without aggregate or asr"),
+        (put("protocol_digest", value=None), "without the digests"),
+        (put("prompts_digest", value=None), "without the digests"),
+        (put("samples", 0, "audio_digest", value="0" * 64), "does not have its digest"),
         (put("synthesiser", value=None), "synthesiser"),
         (put("failure", value={"code": 300, "message": "x"}), "with a failure"),
         (put("samples", 0, "score", value=None), "without a score"),

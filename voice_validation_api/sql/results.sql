@@ -13,7 +13,7 @@ FROM submissions s WHERE s.id = %(submission_id)s;
 -- What became of each prompt; many rows at once.
 INSERT INTO samples (
     evaluation_id, prompt_index, text, prompt, outcome, reason, audio, seconds, truncated,
-    transcript, errors, wer, human_likeness, score, components
+    transcript, errors, wer, human_likeness, score, components, audio_digest, second_transcript
 ) VALUES %s;
 
 -- name: newest_result
@@ -29,7 +29,7 @@ LIMIT 1;
 -- The samples behind the newest score of a submission.
 SELECT
     prompt_index, text, prompt, outcome, reason, audio, seconds, truncated, transcript, errors,
-    wer, human_likeness, score, components
+    wer, human_likeness, score, components, audio_digest, second_transcript
 FROM samples
 WHERE evaluation_id = (
     SELECT evaluation_id FROM results WHERE submission_id = %(submission_id)s
@@ -42,7 +42,7 @@ LIMIT %(limit)s OFFSET %(offset)s;
 -- The sample of one prompt behind the newest score of a submission.
 SELECT
     prompt_index, text, prompt, outcome, reason, audio, seconds, truncated, transcript, errors,
-    wer, human_likeness, score, components
+    wer, human_likeness, score, components, audio_digest, second_transcript
 FROM samples
 WHERE prompt_index = %(prompt_index)s AND evaluation_id = (
     SELECT evaluation_id FROM results WHERE submission_id = %(submission_id)s
