@@ -22,18 +22,7 @@ class Codec:
 
     def __init__(self, config: CodecConfig) -> None:
         self.config = config
-        with torch.device("meta"):
-            self._model = DacModel(
-                DacConfig(
-                    encoder_hidden_size=config.encoder_hidden_size,
-                    decoder_hidden_size=config.decoder_hidden_size,
-                    downsampling_ratios=list(config.downsampling_ratios),
-                    n_codebooks=config.n_codebooks,
-                    codebook_size=config.codebook_size,
-                    codebook_dim=config.codebook_dim,
-                    sampling_rate=config.sampling_rate,
-                )
-            ).eval()
+        self._model = blank_model(config)
 
     def expected(self, present: AbstractSet[str]) -> dict[str, tuple[int, ...]]:
         """The tensors, by name and shape, that a checkpoint with the given names must hold.
@@ -51,15 +40,8 @@ class Codec:
 
         Weight norm is folded once, here, and not at every decoding.
         """
-        state = {}
-        for parameter, value in self._model.state_dict().items():
-            if parameter.startswith("encoder."):
-                continue
-            source = locate(parameter, tuple(value.shape), self.config, tensors.keys())
-            parts = [tensors[name] for name in source.names]
-            state[parameter] = parts[0] if len(parts) == 1 else _fold(*parts)
         del self._model.encoder
-        self._model.load_state_dict(state, assign=True)
+        fill_model(self._model, self.config, tensors)
 
     @torch.inference_mode()
     def decode(self, codes: Tensor) -> Tensor:
@@ -91,6 +73,32 @@ class Codec:
         # Odd strides make the whole a few samples short of its frames; the last window shows it.
         end = None if stop == codes.shape[1] else (stop - first) * hop
         return decoded[(start - first) * hop : end]
+
+
+def blank_model(config: CodecConfig) -> DacModel:
+    """The whole codec without memory, on the meta device."""
+    with torch.device("meta"):
+        return DacModel(
+            DacConfig(
+                encoder_hidden_size=config.encoder_hidden_size,
+                decoder_hidden_size=config.decoder_hidden_size,
+                downsampling_ratios=list(config.downsampling_ratios),
+                n_codebooks=config.n_codebooks,
+                codebook_size=config.codebook_size,
+                codebook_dim=config.codebook_dim,
+                sampling_rate=config.sampling_rate,
+            )
+        ).eval()
+
+
+def fill_model(model: DacModel, config: CodecConfig, tensors: Mapping[str, Tensor]) -> None:
+    """Give ``model``, whole or what is left of it, its weights; weight norm is folded."""
+    state = {}
+    for parameter, value in model.state_dict().items():
+        source = locate(parameter, tuple(value.shape), config, tensors.keys())
+        parts = [tensors[name] for name in source.names]
+        state[parameter] = parts[0] if len(parts) == 1 else _fold(*parts)
+    model.load_state_dict(state, assign=True)
 
 
 def context_frames(config: CodecConfig) -> int:
