@@ -202,7 +202,8 @@ class ParlerEngine:
         prompt_ids = self._ids(request.text)
         if request.description not in encoded:
             ids = self._ids(request.description)
-            encoded[request.description] = model.text_encoder(input_ids=ids).last_hidden_state
+            hidden = model.text_encoder(input_ids=ids).last_hidden_state
+            encoded[request.description] = model.decoder.described(hidden)
         available = columns_available(model.config, prompt_ids.shape[1])
         shortest = 2 * model.config.decoder.num_codebooks - 1
         if available < shortest:

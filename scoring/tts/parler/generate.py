@@ -16,7 +16,7 @@ from scoring.tts.parler.settings import GenerationSettings
 from scoring.tts.parler.slots import Generated, Slots
 
 # Caches are read in steps of this many positions, so that short sequences cost little.
-_CACHE_STEP = 64
+_CACHE_STEP = 16
 
 
 @dataclass(frozen=True)

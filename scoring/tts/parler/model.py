@@ -36,24 +36,25 @@ class ParlerDecoder:
     @property
     def like(self) -> Tensor:
         """A tensor with the dtype and device of all others."""
-        return self.parameters.heads
+        return self.parameters.audio_table
 
-    def memory_states(self, encoded: Tensor, prompt_ids: Tensor) -> Tensor:
-        """What cross-attention reads, (1, positions, hidden).
+    def described(self, encoded: Tensor) -> Tensor:
+        """The text encoder's output for a description, (1, positions, width), as cross-attention
+        reads it: (1, positions, hidden)."""
+        projection = self.parameters.projection
+        return encoded if projection is None else F.linear(encoded, *projection)
 
-        ``encoded`` is the text encoder's output for the description, (1, positions, width);
-        ``prompt_ids`` (1, positions) joins it where the model hears the prompt through
-        cross-attention.
+    def memory_states(self, described: Tensor, prompt_ids: Tensor) -> Tensor:
+        """All that cross-attention reads, (1, positions, hidden).
+
+        ``prompt_ids`` (1, positions) joins the description where the model hears the prompt
+        through cross-attention; elsewhere the description itself is the answer.
         """
-        parameters = self.parameters
-        states = encoded
-        if parameters.projection is not None:
-            states = F.linear(encoded, *parameters.projection)
-        if parameters.prompt_positions is not None:
-            prompt = F.embedding(prompt_ids, parameters.prompts)
-            prompt = prompt + parameters.prompt_positions[: prompt.shape[1]]
-            states = torch.cat((states, prompt), dim=1)
-        return states
+        positions = self.parameters.prompt_positions
+        if positions is None:
+            return described
+        prompt = F.embedding(prompt_ids, self.parameters.prompts)
+        return torch.cat((described, prompt + positions[: prompt.shape[1]]), dim=1)
 
     def remember(self, states: Tensor, memory: Memory, row: int) -> None:
         """Write the cross-attention keys and values of ``states`` into one row of ``memory``."""
@@ -63,7 +64,7 @@ class ParlerDecoder:
         memory.mask[row] = -torch.inf
         memory.mask[row, ..., :length] = 0
         for layer, into in zip(self.parameters.layers, cache.keys_values, strict=True):
-            into[:, :, :length] = self._split(F.linear(states, layer.cross_kv))
+            into[:, :, :length] = self._split(layer.cross_kv(states))
 
     def prefix(self, prompt_ids: Tensor, columns: Tensor) -> Tensor:
         """Input of the first pass, (1, positions, hidden): the prompt, if it is prepended, then
@@ -107,7 +108,7 @@ class ParlerDecoder:
             said = memory.spread(memory.cache.keys_values[index])
             x = x + self._cross_attention(layer, x, rotation, said, heard)
             x = x + self._feed_forward(layer, x)
-        logits = F.linear(parameters.norm(x[:, -1]), parameters.heads)
+        logits = parameters.heads(parameters.norm(x[:, -1]))
         return logits.view(x.shape[0], config.num_codebooks, -1).float()
 
     def _self_attention(
@@ -121,7 +122,7 @@ class ParlerDecoder:
     ) -> Tensor:
         config = self.config.decoder
         heads, kv_heads = config.num_attention_heads, config.num_key_value_heads
-        mixed = self._split(F.linear(layer.self_norm(x), layer.qkv))
+        mixed = self._split(layer.qkv(layer.self_norm(x)))
         queries, fresh = mixed[:, :heads], mixed[:, heads:]
         if rotation is not None:
             turned = rotation.apply(mixed[:, : heads + kv_heads])
@@ -129,7 +130,7 @@ class ParlerDecoder:
             fresh = torch.cat((turned[:, heads:], fresh[:, kv_heads:]), dim=1)
         rows, positions = places
         keys_values[rows, :, positions] = fresh.transpose(1, 2)
-        return F.linear(attend(queries, keys_values, mask), layer.self_out)
+        return layer.self_out(attend(queries, keys_values, mask))
 
     def _cross_attention(
         self,
@@ -139,15 +140,15 @@ class ParlerDecoder:
         keys_values: Tensor,
         mask: Tensor,
     ) -> Tensor:
-        queries = self._split(F.linear(layer.cross_norm(x), layer.cross_q))
+        queries = self._split(layer.cross_q(layer.cross_norm(x)))
         if rotation is not None:
             # Queries are rotated here too and keys are not: so the models were trained.
             queries = rotation.apply(queries)
-        return F.linear(attend(queries, keys_values, mask), layer.cross_out)
+        return layer.cross_out(attend(queries, keys_values, mask))
 
     def _feed_forward(self, layer: Layer, x: Tensor) -> Tensor:
         activation = _ACTIVATIONS[self.config.decoder.activation_function]
-        return F.linear(activation(F.linear(layer.ffn_norm(x), layer.fc1)), layer.fc2)
+        return layer.fc2(activation(layer.fc1(layer.ffn_norm(x))))
 
     def _split(self, x: Tensor) -> Tensor:
         return split_heads(x, self.config.decoder.head_dim)

@@ -6,14 +6,15 @@ the same input are joined into one, and so are the embeddings of all codebooks.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, MutableMapping
-from dataclasses import dataclass, fields
+from collections.abc import MutableMapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - the name everybody knows it by
 
 from scoring.tts.parler.config import ParlerConfig
+from scoring.tts.parler.linear import Linear
 
 _DECODER = "decoder.model.decoder."
 _HEADS = "decoder.lm_heads."
@@ -42,31 +43,31 @@ class Layer:
     other, and ``cross_kv`` keys and values."""
 
     self_norm: Norm
-    qkv: Tensor
-    self_out: Tensor
+    qkv: Linear
+    self_out: Linear
     cross_norm: Norm
-    cross_q: Tensor
-    cross_kv: Tensor
-    cross_out: Tensor
+    cross_q: Linear
+    cross_kv: Linear
+    cross_out: Linear
     ffn_norm: Norm
-    fc1: Tensor
-    fc2: Tensor
+    fc1: Linear
+    fc2: Linear
 
 
 @dataclass(frozen=True)
 class Parameters:
     """A decoder's weights, in float32 on one device.
 
-    ``audio_table`` is (codebooks × (vocabulary + 1), hidden), ``heads`` (codebooks × vocabulary,
-    hidden); ``positions``, ``prompt_positions`` and ``projection`` (weight and bias) are None in
-    models without.
+    ``audio_table`` is (codebooks × (vocabulary + 1), hidden), ``heads`` gives codebooks ×
+    vocabulary logits; ``positions``, ``prompt_positions`` and ``projection`` (weight and bias) are
+    None in models without.
     """
 
     audio_table: Tensor
     positions: Tensor | None
     layers: tuple[Layer, ...]
     norm: Norm
-    heads: Tensor
+    heads: Linear
     prompts: Tensor
     prompt_positions: Tensor | None
     projection: tuple[Tensor, Tensor] | None
@@ -86,18 +87,13 @@ class Parameters:
             positions=tensors.pop(f"{_DECODER}embed_positions.weights", None),
             layers=tuple(_take_layer(tensors, f"{_DECODER}layers.{i}.") for i in layers),
             norm=_take_norm(tensors, f"{_DECODER}layer_norm."),
-            heads=_join(tensors, heads),
+            heads=Linear.of(_join(tensors, heads)),
             prompts=tensors.pop(_PROMPTS),
             prompt_positions=tensors.pop(_PROMPT_POSITIONS, None),
             projection=(tensors.pop(f"{_PROJECTION}weight"), tensors.pop(f"{_PROJECTION}bias"))
             if config.projects_encoder
             else None,
         )
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of all weights."""
-        return sum(tensor.nbytes for tensor in _tensors(self))
 
 
 def decoder_shapes(config: ParlerConfig) -> dict[str, tuple[int, ...]]:
@@ -148,15 +144,15 @@ def _take_layer(tensors: Tensors, prefix: str) -> Layer:
     own, cross = f"{prefix}self_attn", f"{prefix}encoder_attn"
     return Layer(
         self_norm=_take_norm(tensors, f"{own}_layer_norm."),
-        qkv=_join(tensors, [f"{own}.{part}_proj.weight" for part in "qkv"]),
-        self_out=tensors.pop(f"{own}.out_proj.weight"),
+        qkv=Linear.of(_join(tensors, [f"{own}.{part}_proj.weight" for part in "qkv"])),
+        self_out=Linear.of(tensors.pop(f"{own}.out_proj.weight")),
         cross_norm=_take_norm(tensors, f"{cross}_layer_norm."),
-        cross_q=tensors.pop(f"{cross}.q_proj.weight"),
-        cross_kv=_join(tensors, [f"{cross}.{part}_proj.weight" for part in "kv"]),
-        cross_out=tensors.pop(f"{cross}.out_proj.weight"),
+        cross_q=Linear.of(tensors.pop(f"{cross}.q_proj.weight")),
+        cross_kv=Linear.of(_join(tensors, [f"{cross}.{part}_proj.weight" for part in "kv"])),
+        cross_out=Linear.of(tensors.pop(f"{cross}.out_proj.weight")),
         ffn_norm=_take_norm(tensors, f"{prefix}final_layer_norm."),
-        fc1=tensors.pop(f"{prefix}fc1.weight"),
-        fc2=tensors.pop(f"{prefix}fc2.weight"),
+        fc1=Linear.of(tensors.pop(f"{prefix}fc1.weight")),
+        fc2=Linear.of(tensors.pop(f"{prefix}fc2.weight")),
     )
 
 
@@ -167,14 +163,3 @@ def _take_norm(tensors: Tensors, prefix: str) -> Norm:
 def _join(tensors: Tensors, names: list[str]) -> Tensor:
     parts = [tensors.pop(name) for name in names]
     return parts[0] if len(parts) == 1 else torch.cat(parts)
-
-
-def _tensors(value: object) -> Iterator[Tensor]:
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, tuple):
-        for item in value:
-            yield from _tensors(item)
-    elif isinstance(value, Parameters | Layer | Norm):
-        for field in fields(value):
-            yield from _tensors(getattr(value, field.name))
