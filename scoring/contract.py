@@ -147,6 +147,10 @@ class TtsRequest(Record):
     second_asr: CtcSpec | None = Field(
         default=None, description="Listens too; of the two, the one that hears worse counts."
     )
+    recordings: Path | None = Field(
+        default=None,
+        description="Human recordings with texts, whose likelihood under a checkpoint is reported.",
+    )
     device: str = Field(default="cpu", pattern=r"^(cpu|cuda(:\d+)?)$")
     seed: int = Field(default=0, ge=0, lt=2**63, description="Seeds sampling and the bootstrap.")
     max_seconds: float = Field(default=30.0, gt=0.0, le=60.0, description="Audio cap per prompt.")
@@ -240,6 +244,16 @@ class SynthesiserInfo(Record):
     )
 
 
+class Likelihood(Record):
+    """How likely a checkpoint finds recordings of people. It is reported and never ranks."""
+
+    bits_per_token: float = Field(ge=0)
+    base_bits_per_token: float | None = Field(default=None, ge=0)
+    recordings: int = Field(ge=1)
+    tokens: int = Field(ge=1)
+    recordings_digest: Hex64 = Field(description="Of the recordings as the codec hears them.")
+
+
 class TtsResult(Record):
     """What ``python -m scoring.entrypoint tts`` writes to ``result.json``."""
 
@@ -258,6 +272,7 @@ class TtsResult(Record):
         default=None, description="Names all that a score depends on besides the model."
     )
     aggregate: Aggregate | None = None
+    likelihood: Likelihood | None = None
     samples: tuple[Sample, ...] = Field(default=(), max_length=MAX_PROMPTS)
     warnings: tuple[str, ...] = ()
     timings: dict[str, float] = Field(default_factory=dict, description="Seconds per stage.")

@@ -225,6 +225,8 @@ def _request(published: TtsRequest, args: argparse.Namespace) -> TtsRequest:
         places = {"model_dir": args.model_dir, "base_dir": args.base_dir}
         given = {name: place for name, place in places.items() if place is not None}
         changes["synthesiser"] = model.model_copy(update=given)
+    if args.recordings is not None:
+        changes["recordings"] = args.recordings
     if args.asr is not None:
         changes["asr"] = published.asr.model_copy(update={"model": args.asr})
     if args.second_asr is not None:
@@ -262,6 +264,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("manifest", type=Path, metavar="MANIFEST", help="a manifest.json")
     parser.add_argument("--model_dir", type=Path, help="where the checkpoint lies here")
     parser.add_argument("--base_dir", type=Path, help="where the base model lies here")
+    parser.add_argument("--recordings", type=Path, help="where the human recordings lie here")
     parser.add_argument("--audio", type=Path, metavar="DIR", help="the published clips")
     parser.add_argument("--asr", help="where the recogniser lies here, if it was a directory")
     parser.add_argument("--second_asr", help="where the second recogniser lies here")

@@ -24,6 +24,7 @@ from scoring.contract import (
 from scoring.errors import ScoringError, UnscorableAudioError
 from scoring.manifest import describe, write_manifest
 from scoring.tts.judge import Judge, unscored
+from scoring.tts.likelihood import measure
 from scoring.tts.load import load_synthesiser
 from scoring.tts.prompts import delivery, prompts_digest, resolve
 from scoring.tts.seeds import prompt_seed
@@ -61,6 +62,11 @@ def evaluate(request: TtsRequest, out: Path, *, progress: Progress) -> TtsResult
     """
     timings = Timings()
     prompts = resolve(request.prompts)
+    likelihood = None
+    if request.recordings is not None and isinstance(request.synthesiser, ParlerModel):
+        # Before the model is loaded to speak: a device may have no room for two.
+        with timings.stage("likelihood"):
+            likelihood = measure(request.synthesiser, request.recordings, device=request.device)
     with timings.stage("load_model"):
         synthesiser = load_synthesiser(request)
     with timings.stage("load_judge"):
@@ -68,6 +74,7 @@ def evaluate(request: TtsRequest, out: Path, *, progress: Progress) -> TtsResult
     result = score_prompts(
         request, prompts, synthesiser, judge, out, timings=timings, progress=progress
     )
+    result = result.model_copy(update={"likelihood": likelihood})
     manifest = describe(request, result)
     write_manifest(manifest, out)
     return result.model_copy(update={"protocol_digest": manifest.protocol_digest})
