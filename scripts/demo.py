@@ -75,10 +75,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         _run(args.num_prompts, console)
     except DemoError as error:
-        console.print(Text(f"error: {error}", style="bold red"))
+        console.print(Text(f"error: {error}", style="bold red"), soft_wrap=True)
         return 1
     except KeyboardInterrupt:
-        console.print("interrupted; everything that was started is stopped")
+        console.print("interrupted; everything that was started is stopped", soft_wrap=True)
         return 130
     return 0
 
@@ -108,7 +108,7 @@ def _run(num_prompts: int, console: Console) -> None:
         f"{api_url}/hc",
     )
     worker = Service("worker", (f"{ROOT}/voice_validation_api/worker_queue.py",), None)
-    console.print("starting the rehearsal hub, Postgres, the API and a worker")
+    console.print("starting the rehearsal hub, Postgres, the API and a worker", soft_wrap=True)
     with (
         running([hub, api, worker], environment, DEMO / "logs") as stack,
         httpx.Client(base_url=api_url, timeout=30.0) as client,
@@ -116,7 +116,10 @@ def _run(num_prompts: int, console: Console) -> None:
         for miner in MINERS:
             revision = _publish(miner, environment)
             _submit(miner, revision, client, admin_key)
-            console.print(f"{miner.name} published {miner.repo_id} and submitted {revision[:12]}")
+            console.print(
+                f"{miner.name} published {miner.repo_id} and submitted {revision[:12]}",
+                soft_wrap=True,
+            )
         _follow(client, stack, console)
         board = _answer(client.get("/leaderboard"))
     _keep(board)
@@ -213,7 +216,10 @@ def _report(board: dict[str, Any], console: Console) -> None:
         "The three miniatures have random weights: they babble, and score near zero. "
         "Entries whose intervals overlap tie."
     )
-    console.print(f"figures: {DEMO / 'leaderboard.json'}    audio: {DEMO / 'audio'}/<name>/*.wav")
+    console.print(
+        f"figures: {DEMO / 'leaderboard.json'}    audio: {DEMO / 'audio'}/<name>/*.wav",
+        soft_wrap=True,
+    )
 
 
 def _figures(row: dict[str, Any]) -> Aggregate:

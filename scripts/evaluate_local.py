@@ -27,6 +27,7 @@ from rich.text import Text
 from scoring.contract import (
     MAX_PROMPTS,
     AsrSpec,
+    CtcSpec,
     ListedPrompts,
     ParlerModel,
     SeededPrompts,
@@ -65,25 +66,27 @@ def main(argv: Sequence[str] | None = None) -> int:
         out = args.out or VAR / "evaluate" / (args.repo_name or model_dir.name)
         result = _evaluate(_request(args, model_dir), out, errors)
     except ScoringError as error:
-        errors.print(Text(f"error: {error.message}", style="bold red"))
-        errors.print(Text(error.remedy))
+        errors.print(Text(f"error: {error.message}", style="bold red"), soft_wrap=True)
+        errors.print(Text(error.remedy), soft_wrap=True)
         return EXIT_CODES[error.code.fault]
     except SubnetError as error:
-        errors.print(Text(f"error: {error.message}", style="bold red"))
-        errors.print(Text(error.remedy))
+        errors.print(Text(f"error: {error.message}", style="bold red"), soft_wrap=True)
+        errors.print(Text(error.remedy), soft_wrap=True)
         return 3 if error.transient else 2
     except ValidationError as error:
         for problem in error.errors():
             where = ".".join(str(part) for part in problem["loc"])
-            errors.print(Text(f"error: {where}: {problem['msg']}", style="bold red"))
+            errors.print(
+                Text(f"error: {where}: {problem['msg']}", style="bold red"), soft_wrap=True
+            )
         return 2
     except KeyboardInterrupt:
-        errors.print("interrupted")
+        errors.print("interrupted", soft_wrap=True)
         return 130
     write_result(result, out)
     console.print(sample_table(result))
     console.print(total(result))
-    console.print(Text(f"audio and result.json are in {out}"))
+    console.print(Text(f"audio, result.json and manifest.json are in {out}"), soft_wrap=True)
     return 0
 
 
@@ -109,6 +112,12 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--asr", default="packaged", help="packaged, a Whisper size or a directory")
     parser.add_argument("--asr_engine", default="faster-whisper", help="or openai-whisper")
+    parser.add_argument("--second_asr", help="a directory with a CTC recogniser that joins")
+    parser.add_argument(
+        "--recordings",
+        type=Path,
+        help="a directory with manifest.jsonl: how likely the checkpoint finds people's speech",
+    )
     parser.add_argument("--device", default="cpu", help="cpu (default), cuda or cuda:N")
     parser.add_argument("--out", type=Path, help="where to write (default var/evaluate/<name>)")
     args = parser.parse_args(argv)
@@ -133,9 +142,16 @@ def _request(args: argparse.Namespace, model_dir: Path) -> TtsRequest:
     else:
         prompts = SeededPrompts(seed=args.seed, count=args.num_prompts)
     return TtsRequest(
-        synthesiser=ParlerModel(model_dir=model_dir, base_dir=args.base_dir),
+        synthesiser=ParlerModel(
+            model_dir=model_dir,
+            base_dir=args.base_dir,
+            # What was downloaded lies in a directory named by its commit.
+            revision=None if args.model_dir else model_dir.name,
+        ),
         prompts=prompts,
         asr=AsrSpec(engine=args.asr_engine, model=args.asr),
+        second_asr=None if args.second_asr is None else CtcSpec(model=args.second_asr),
+        recordings=args.recordings,
         device=args.device,
     )
 

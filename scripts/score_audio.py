@@ -29,6 +29,7 @@ from scoring.entrypoint import EXIT_CODES
 from scoring.errors import ScoringError, UnscorableAudioError
 from scoring.metrics.human_likeness import HumanLikeness
 from scoring.metrics.wer import sample_wer, word_errors
+from scoring.tts.human_floor import joint_floor
 from scoring.tts.total import sample_score
 
 # One for all, so that a recording scores the same wherever it is listed.
@@ -44,7 +45,7 @@ example:
 Paths are relative to the file of cases. Each row of the output is the case and:
   wer             word error rate against the text; may exceed 1; null without a text
   human_likeness  0 to 1
-  score           human_likeness x (1 - wer), 0 to 1; null without a text
+  score           human_likeness x (1 - wer beyond that of people), 0 to 1; null without a text
   components      the parts that human_likeness is made of
   rejected        null, or why this audio cannot be scored; then all of the above are null
 
@@ -87,20 +88,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         rows = [_row(line, args.cases.parent, recogniser, likeness) for line in progress]
         _write(args.out, rows)
     except CasesError as error:
-        errors.print(Text(f"error: {error}", style="bold red"))
+        errors.print(Text(f"error: {error}", style="bold red"), soft_wrap=True)
         return 2
     except ScoringError as error:
-        errors.print(Text(f"error: {error.message}", style="bold red"))
-        errors.print(Text(error.remedy))
+        errors.print(Text(f"error: {error.message}", style="bold red"), soft_wrap=True)
+        errors.print(Text(error.remedy), soft_wrap=True)
         return EXIT_CODES[error.code.fault]
     except OSError as error:
-        errors.print(Text(f"error: {error}", style="bold red"))
+        errors.print(Text(f"error: {error}", style="bold red"), soft_wrap=True)
         return 3
     except KeyboardInterrupt:
-        errors.print("interrupted")
+        errors.print("interrupted", soft_wrap=True)
         return 130
     rejected = sum(row["rejected"] is not None for row in rows)
-    Console().print(Text(f"{args.out}: {len(rows) - rejected} scored, {rejected} rejected"))
+    Console().print(
+        Text(f"{args.out}: {len(rows) - rejected} scored, {rejected} rejected"), soft_wrap=True
+    )
     return 0
 
 
@@ -155,7 +158,8 @@ def _row(
     if line.case.text is not None:
         transcript = recogniser.transcribe(perturb(audio, PERTURBATION_SEED))
         wer = sample_wer(word_errors(line.case.text, transcript))
-        row.update(wer=wer, score=sample_score(wer, measure.value))
+        floor = joint_floor([recogniser.info])
+        row.update(wer=wer, score=sample_score(wer, measure.value, floor=floor))
     return row
 
 

@@ -82,17 +82,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         found = inconsistencies(manifest)
         repetition = _repeat(manifest, args, errors)
     except BadInputError as error:
-        errors.print(Text(f"error: {error}", style="bold red"))
+        errors.print(Text(f"error: {error}", style="bold red"), soft_wrap=True)
         return 2
     except ScoringError as error:
-        errors.print(Text(f"error: {error.message}", style="bold red"))
-        errors.print(Text(error.remedy))
+        errors.print(Text(f"error: {error.message}", style="bold red"), soft_wrap=True)
+        errors.print(Text(error.remedy), soft_wrap=True)
         return EXIT_CODES[error.code.fault]
     except OSError as error:
-        errors.print(Text(f"error: {error}", style="bold red"))
+        errors.print(Text(f"error: {error}", style="bold red"), soft_wrap=True)
         return 3
     except KeyboardInterrupt:
-        errors.print("interrupted")
+        errors.print("interrupted", soft_wrap=True)
         return 130
     return _conclude([*found, *repetition.differences], exact=repetition.exact)
 
@@ -240,7 +240,7 @@ def _conclude(found: Sequence[Difference], *, exact: bool) -> int:
     console = Console()
     how = "to the last bit" if exact else "within the tolerances for another machine"
     if not found:
-        console.print(Text(f"the two agree {how}", style="bold green"))
+        console.print(Text(f"the two agree {how}", style="bold green"), soft_wrap=True)
         return 0
     table = Table(title=f"{len(found)} differences (compared {how})", show_lines=True)
     for heading in ("where", "published", "found", "allowed"):
@@ -251,7 +251,7 @@ def _conclude(found: Sequence[Difference], *, exact: bool) -> int:
         table.add_row(*map(Text, (row.where, row.published, row.found, row.allowed)))
     console.print(table)
     if len(found) > MOST_ROWS:
-        console.print(Text(f"and {len(found) - MOST_ROWS} more"))
+        console.print(Text(f"and {len(found) - MOST_ROWS} more"), soft_wrap=True)
     return 1
 
 
