@@ -23,7 +23,6 @@ from scoring.metrics.human_likeness import WEIGHTS
 from scoring.tts.total import sample_score
 
 PARTS = tuple(WEIGHTS)
-WRONG_TEXT = "wrong text"
 
 Score = Callable[[Verdict, str], float]
 
@@ -58,18 +57,13 @@ def text_pairs(
         after = _altered(name, alteration, alteration.full, clips, jobs, transcribe=True)
         totals = [v.total(t) for v, t in zip(after, texts, strict=True)]
         alone = paired_share([v.likeness for v in before], [v.likeness for v in after], speakers)
-        figures[name] = {
-            **paired_share(intact, totals, speakers).as_json(),
-            "likeness_alone": round(alone.value, 4),
-            "mean_before": round(float(np.mean(intact)), 4),
-            "mean_after": round(float(np.mean(totals)), 4),
-        }
-    wrong = [v.total(t) for v, t in zip(before, np.roll(np.array(texts), 1), strict=True)]
-    figures[WRONG_TEXT] = {
-        **paired_share(intact, wrong, speakers).as_json(),
-        "mean_before": round(float(np.mean(intact)), 4),
-        "mean_after": round(float(np.mean(wrong)), 4),
-    }
+        figures[name] = _text_figure(intact, totals, speakers)
+        figures[name]["likeness_alone"] = round(alone.value, 4)
+    # The words that were heard stay as they are: only what should have been said changes.
+    wrong = [v.total(t) for v, t in zip(before, [*texts[1:], texts[0]], strict=True)]
+    once = [before[0].total(t) for t in texts[1:]]
+    figures["wrong text"] = _text_figure(intact, wrong, speakers)
+    figures["one recording for all prompts"] = _text_figure(intact[1:], once, speakers[1:])
     return figures
 
 
@@ -192,6 +186,16 @@ def _voice_figure(
         "mean_before": round(float(np.mean([v.likeness for v in before])), 4),
         "mean_after": round(float(np.mean([v.likeness for v in after])), 4),
         "parts": {part: round(value, 3) for part, value in parts.items()},
+    }
+
+
+def _text_figure(
+    before: Sequence[float], after: Sequence[float], speakers: Sequence[str]
+) -> dict[str, float]:
+    return {
+        **paired_share(before, after, speakers).as_json(),
+        "mean_before": round(float(np.mean(before)), 4),
+        "mean_after": round(float(np.mean(after)), 4),
     }
 
 

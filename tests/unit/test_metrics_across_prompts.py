@@ -9,10 +9,11 @@ import pytest
 
 from scoring.metrics.across_prompts import AXES, Spoken, compare
 from scoring.metrics.human_reference import load_reference
+from scoring.metrics.parts import TWO_SIDED
 
 REFERENCE = load_reference()
 TIMBRE = [name for name in REFERENCE.statistics if name.startswith("timbre_")]
-OTHERS = ("pitch_level", "pitch_spread", "level_range", "syllable_rate", "delta_spread", "attack")
+OTHERS = [name for names in TWO_SIDED.values() for name in names] + ["pitch_level"]
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Wish:
 
 def clip(rng: np.random.Generator, *, voice: float = 0.0, spread: float = 0.4) -> dict[str, float]:
     """A clip of a voice that lies ``voice`` spreads of people from the median."""
-    found = {"energy": float(rng.normal()), "tempo": float(rng.normal())}
+    found = {"energy": float(rng.normal())}
     for name in (*TIMBRE, *OTHERS):
         statistic = REFERENCE.statistics[name]
         unit = (statistic.q95 - statistic.q05) / 3.29
