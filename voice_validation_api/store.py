@@ -111,13 +111,6 @@ class Store:
             },
         )
 
-    def unpark(self, submission_id: SubmissionId) -> Submission | None:
-        """Put a parked submission back behind the others, its errors forgotten.
-
-        None if it is not parked.
-        """
-        return self._database.fetch_one(Submission, "unpark_submission", {"id": submission_id})
-
     def recent(self, *, limit: int, offset: int = 0) -> tuple[RecentEntry, ...]:
         """The newest submissions first."""
         return self._database.fetch(RecentEntry, "recent_submissions", _page(limit, offset))

@@ -125,6 +125,35 @@ def test_a_stopped_download_is_resumed(served: RunningHub, hub: Hub, tmp_path: P
     assert (tmp_path / "model.safetensors").read_bytes() == content
 
 
+def test_a_download_that_a_dying_hub_cut_off_is_resumed_once_it_is_back(tmp_path: Path) -> None:
+    content = os.urandom(32_000_000)
+    with running_hub(tmp_path / "hub") as served:
+        revision = served.publish("cut", {"model.safetensors": content})
+
+        def kill_half_way(done: int, total: int) -> None:
+            if done > total // 2:
+                served.process.kill()
+
+        with pytest.raises(HubUnreachableError) as caught:
+            Hub(endpoint=served.url).download_revision(
+                "alice/cut", revision, tmp_path / "into", progress=kill_half_way
+            )
+    assert caught.value.transient
+    assert not (tmp_path / "into" / "model.safetensors").exists()
+
+    firsts: list[int] = []
+    with running_hub(tmp_path / "hub") as served:
+        Hub(endpoint=served.url).download_revision(
+            "alice/cut",
+            revision,
+            tmp_path / "into",
+            progress=lambda done, _: firsts.append(done),
+        )
+
+    assert firsts[0] > len(content) // 2
+    assert (tmp_path / "into" / "model.safetensors").read_bytes() == content
+
+
 def test_a_branch_name_is_never_downloaded(hub: Hub, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="40 hex digits"):
         hub.download_revision("alice/model", "main", tmp_path)

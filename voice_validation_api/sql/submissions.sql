@@ -25,14 +25,6 @@ LIMIT 1;
 -- One submission.
 SELECT * FROM submissions WHERE id = %(id)s;
 
--- name: unpark_submission
--- An operator's decision: PARKED -> RETRY. Naming the status wakes the workers.
-UPDATE submissions
-SET status = 'QUEUED', priority = 'RETRY', attempts = 0, not_before = now(), updated_at = now(),
-    failure_kind = NULL, failure_code = NULL, failure_message = NULL
-WHERE id = %(id)s AND status = 'QUEUED' AND priority = 'PARKED'
-RETURNING *;
-
 -- name: newest_submission_by_hash
 -- The newest submission under a hash; names are compared too, because the hash is only 64 bits.
 SELECT * FROM submissions
