@@ -49,7 +49,7 @@ def ranking_table(title: str, rows: Sequence[Row]) -> Table:
     """Rows sorted by score, ranked; entries whose intervals overlap share a rank."""
     table = Table(title=title)
     table.add_column("rank", justify="right")
-    table.add_column("name")
+    table.add_column("name", overflow="fold")
     table.add_column("status")
     table.add_column("score (95 % interval)", justify="right")
     table.add_column("WER", justify="right")
