@@ -44,6 +44,22 @@ def test_the_statistics_are_of_the_reference_half_of_the_human_speakers(tmp_path
     assert {"speech_share", "dnsmos_p808", "pitch_spread"} <= reference.statistics.keys()
 
 
+def test_a_folder_of_speakers_needs_no_manifest(tmp_path: Path) -> None:
+    speech = hibari.Hibari(threads=1)("Hello there, how are you?", seed=0)
+    corpus = tmp_path / "corpus"
+    for name in map(str, range(6)):
+        (corpus / name / "chapter").mkdir(parents=True)
+        soundfile.write(corpus / name / "chapter" / "a.wav", speech, hibari.SAMPLE_RATE)
+
+    done = run(corpus, tmp_path / "reference.json")
+    assert done.returncode == 0, done.stderr
+    reference = HumanReference.model_validate_json((tmp_path / "reference.json").read_bytes())
+    (source,) = reference.sources
+    chosen = {name for name in (f"corpus-{i}" for i in range(6)) if in_reference(name)}
+    assert set(source.speakers) == chosen
+    assert source.licence == "not stated"
+
+
 def test_a_line_that_cannot_be_used_is_named_and_nothing_is_written(tmp_path: Path) -> None:
     manifest = tmp_path / "manifest.jsonl"
     manifest.write_text('{"file": "a.flac"}\n')
