@@ -138,6 +138,12 @@ class CtcSpec(Record):
     model: str = Field(min_length=1, max_length=1_024)
 
 
+class LearnedMosSpec(Record):
+    """A learned opinion predictor: a directory as ``scoring/metrics/learned_mos.py`` describes."""
+
+    model: str = Field(min_length=1, max_length=1_024)
+
+
 class TtsRequest(Record):
     """One evaluation to carry out."""
 
@@ -146,6 +152,9 @@ class TtsRequest(Record):
     asr: AsrSpec = AsrSpec()
     second_asr: CtcSpec | None = Field(
         default=None, description="Listens too; of the two, the one that hears worse counts."
+    )
+    learned_mos: LearnedMosSpec | None = Field(
+        default=None, description="Shares the weight of naturalness with DNSMOS."
     )
     recordings: Path | None = Field(
         default=None,
@@ -230,6 +239,13 @@ class AsrInfo(Record):
     rehearsal: bool = Field(description="True for models too weak for a real ranking.")
 
 
+class LearnedMosInfo(Record):
+    """Which learned opinion predictor joined, down to its bytes."""
+
+    name: str = Field(max_length=64)
+    digest: Hex64
+
+
 class SynthesiserInfo(Record):
     """What spoke."""
 
@@ -264,6 +280,7 @@ class TtsResult(Record):
     synthesiser: SynthesiserInfo | None = None
     asr: AsrInfo | None = None
     second_asr: AsrInfo | None = None
+    learned_mos: LearnedMosInfo | None = None
     human_floor: Unit = Field(
         default=0.0, description="WER of people; the score counts only the errors beyond it."
     )

@@ -150,7 +150,7 @@ def current_protocol(request: TtsRequest, result: TtsResult) -> Protocol:
         contract=result.contract,
         competition_id=result.competition_id,
         code=code_digests(),
-        networks={name: _network_digest(*where) for name, where in NETWORKS.items()},
+        networks=_networks(result),
         rules=_versions(RULE_PACKAGES),
         recognisers=tuple(_identity(info) for info in recognisers),
         human_floor=result.human_floor,
@@ -185,6 +185,12 @@ def code_digests() -> dict[str, str]:
         component = next((c for c, owned in COMPONENTS.items() if name.startswith(owned)), REST)
         digests[component].update(f"{name}\0{len(content)}\0".encode() + content)
     return {name: digest.hexdigest() for name, digest in digests.items()}
+
+
+def _networks(result: TtsResult) -> dict[str, str]:
+    packaged = {name: _network_digest(*where) for name, where in NETWORKS.items()}
+    learned = result.learned_mos
+    return packaged if learned is None else {**packaged, "learned_mos": learned.digest}
 
 
 def _network_digest(package: str, pattern: str) -> str:

@@ -28,6 +28,7 @@ from scoring.contract import (
     MAX_PROMPTS,
     AsrSpec,
     CtcSpec,
+    LearnedMosSpec,
     ListedPrompts,
     ParlerModel,
     SeededPrompts,
@@ -113,6 +114,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--asr", default="packaged", help="packaged, a Whisper size or a directory")
     parser.add_argument("--asr_engine", default="faster-whisper", help="or openai-whisper")
     parser.add_argument("--second_asr", help="a directory with a CTC recogniser that joins")
+    parser.add_argument("--learned_mos", help="a directory with an opinion predictor that joins")
     parser.add_argument(
         "--recordings",
         type=Path,
@@ -151,6 +153,7 @@ def _request(args: argparse.Namespace, model_dir: Path) -> TtsRequest:
         prompts=prompts,
         asr=AsrSpec(engine=args.asr_engine, model=args.asr),
         second_asr=None if args.second_asr is None else CtcSpec(model=args.second_asr),
+        learned_mos=None if args.learned_mos is None else LearnedMosSpec(model=args.learned_mos),
         recordings=args.recordings,
         device=args.device,
     )

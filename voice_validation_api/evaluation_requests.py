@@ -10,6 +10,7 @@ from typing import Final
 from scoring.contract import (
     AsrSpec,
     CtcSpec,
+    LearnedMosSpec,
     ParlerModel,
     ReferenceVoice,
     SeededPrompts,
@@ -56,12 +57,13 @@ def request_digest(request: TtsRequest) -> str:
 def _request(
     settings: WorkerSettings, synthesiser: ParlerModel | ReferenceVoice, *, gpu: int | None
 ) -> TtsRequest:
-    second = settings.second_asr_model
+    second, learned = settings.second_asr_model, settings.learned_mos_dir
     return TtsRequest(
         synthesiser=synthesiser,
         prompts=SeededPrompts(seed=settings.prompt_seed, count=settings.prompt_count),
         asr=AsrSpec(engine=settings.asr_engine, model=_asr_model(settings.asr_model)),
         second_asr=CtcSpec(model=str(second.resolve())) if second is not None else None,
+        learned_mos=LearnedMosSpec(model=str(learned.resolve())) if learned is not None else None,
         # The launcher shows an evaluator one GPU at most, whichever that is.
         device="cpu" if gpu is None else "cuda:0",
         max_seconds=settings.max_seconds,

@@ -82,6 +82,9 @@ class WorkerSettings(ServiceSettings):
         default=None,
         description="A CTC checkpoint (wav2vec 2.0, HuBERT) that listens too; unset: none does.",
     )
+    learned_mos_dir: Path | None = Field(
+        default=None, description="A learned opinion predictor that joins; unset: none does."
+    )
     max_seconds: float = Field(default=30.0, gt=0, le=60, description="Audio cap per prompt.")
 
     lease: timedelta = Field(default=timedelta(seconds=60), ge=timedelta(seconds=1))

@@ -21,6 +21,7 @@ from scoring.audio import Audio
 from scoring.metrics.base import Measure
 from scoring.metrics.dnsmos import Dnsmos
 from scoring.metrics.human_reference import HumanReference, load_reference
+from scoring.metrics.learned_mos import LearnedMos
 from scoring.metrics.parts import TWO_SIDED, measure_speech
 from scoring.metrics.preparation import normalise
 from scoring.metrics.speech_frames import analyse
@@ -41,6 +42,11 @@ WEIGHTS: Mapping[str, float] = MappingProxyType(
 )
 """Exponents, set on the speakers of the reference. No learned predictor has more than a fifth."""
 
+WEIGHTS_WITH_LEARNED_MOS: Mapping[str, float] = MappingProxyType(
+    {**WEIGHTS, "naturalness": 0.10, "learned_mos": 0.10}
+)
+"""A learned predictor that joins shares the fifth of the one that is there."""
+
 
 @dataclass(frozen=True)
 class HumanLikeness:
@@ -48,6 +54,7 @@ class HumanLikeness:
 
     reference: HumanReference = field(default_factory=load_reference)
     dnsmos: Dnsmos = field(default_factory=Dnsmos)
+    learned: LearnedMos | None = None
     name: str = "human_likeness"
 
     def measure(self, audio: Audio) -> Measure:
@@ -68,7 +75,12 @@ class HumanLikeness:
         # As loud as it was recorded: asked to speak up, a person does both.
         details["energy"] = prepared.level_db + measures["effort"]
         parts = self._parts(measures, opinion)
-        value = gate * math.prod(parts[name] ** weight for name, weight in WEIGHTS.items())
+        weights = WEIGHTS
+        if self.learned is not None:
+            details["learned_opinion"] = self.learned.opinion(prepared.samples)
+            parts["learned_mos"] = self.learned.share(details["learned_opinion"])
+            weights = WEIGHTS_WITH_LEARNED_MOS
+        value = gate * math.prod(parts[name] ** weight for name, weight in weights.items())
         told = ", ".join(f"{name} {score:.2f}" for name, score in parts.items())
         return Measure(value, f"speech gate {gate:.2f} times {told}", {**details, **parts})
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 from scoring import audio
 from scoring.asr.base import Recogniser
@@ -11,6 +12,7 @@ from scoring.asr.load import load_recogniser
 from scoring.asr.perturb import perturb
 from scoring.contract import Prompt, Sample, TtsRequest, WordErrors
 from scoring.metrics.human_likeness import HumanLikeness
+from scoring.metrics.learned_mos import LearnedMos
 from scoring.metrics.wer import sample_wer, word_errors
 from scoring.tts.human_floor import floor_of, joint_floor
 from scoring.tts.total import sample_score
@@ -33,7 +35,7 @@ class Judge:
         return cls(
             load_recogniser(request.asr, device=request.device),
             None if second is None else load_recogniser(second, device=request.device),
-            HumanLikeness(),
+            _likeness(request),
         )
 
     @property
@@ -87,6 +89,13 @@ class Judge:
                     "all of its errors count; see scripts/measure_human_floor.py"
                 )
         return warnings
+
+
+def _likeness(request: TtsRequest) -> HumanLikeness:
+    if request.learned_mos is None:
+        return HumanLikeness()
+    directory = Path(request.learned_mos.model)
+    return HumanLikeness(learned=LearnedMos.load(directory, device=request.device))
 
 
 def counted_errors(text: str, *transcripts: str) -> WordErrors:

@@ -101,6 +101,7 @@ def score_prompts(
         synthesiser=synthesiser.info,
         asr=judge.recogniser.info,
         second_asr=None if judge.second is None else judge.second.info,
+        learned_mos=judge.likeness.learned and judge.likeness.learned.info,
         human_floor=judge.floor,
         prompts_digest=prompts_digest(prompts),
         aggregate=summarise(request, samples, floor=judge.floor),
