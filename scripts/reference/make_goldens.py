@@ -8,60 +8,56 @@ From the repository's root, with Python 3.11:
     var/reference/bin/pip install parler-tts==0.2.3 pydantic
     PYTHONPATH=. var/reference/bin/python scripts/reference/make_goldens.py
 
-torchaudio, which parler-tts's codec package imports and never uses here, does not load beside a
-CPU torch; an empty module stands in for it.
+Most prompts are kept as a digest of their tokens, two in full. Of the first, the chances that
+sampling gives the likeliest tokens are kept too, at a few columns.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
-import sys
 import tempfile
-import types
 from dataclasses import asdict
-from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
 
-_torchaudio = types.ModuleType("torchaudio")
-_torchaudio.__version__ = "0"  # type: ignore[attr-defined]
-_torchaudio.__spec__ = ModuleSpec("torchaudio", None)
-sys.modules["torchaudio"] = _torchaudio
-
-import torch  # noqa: E402 - after the stand-in
-from parler_tts import ParlerTTSForConditionalGeneration  # noqa: E402
-from transformers import (  # noqa: E402
+import standin  # noqa: F401 - before parler_tts
+import torch
+from parler_tts import ParlerTTSForConditionalGeneration
+from transformers import (
     AutoTokenizer,
     LogitsProcessor,
     LogitsProcessorList,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
     logging,
 )
 
-from scoring.weights_digest import weights_digest  # noqa: E402
-from scripts.make_miniature import MiniatureOptions, make_miniature  # noqa: E402
+from scoring.weights_digest import weights_digest
+from scripts.make_miniature import EOS, MiniatureOptions, make_miniature
 
 DESCRIPTION = "A female speaker with a warm voice speaks in a quiet room."
-PROMPTS = (
-    "The quick brown fox jumps over the lazy dog.",
-    "She said hello and walked home.",
-    "What time is it now?",
-    "Never look down!",
-    "This is a longer sentence that goes on for quite a while, because it should.",
-    "No.",
-    "Every year 1,024 people come back for water.",
-    "I would like some more of that, please.",
-    "How far is it to the other side?",
-    "Tell him that we know.",
-    "First they made a small boat, and then a much larger one.",
-    "Good morning to you all.",
+SUBJECTS = ("The fox", "She", "No one here", "A small boat", "He", "Every year, the king", "I")
+VERBS = ("looks for", "never sees", "said hello to", "would like", "comes back with", "made")
+OBJECTS = ("the lazy dog.", "1,024 people!", "water?", "more of that, please.", "one.", "home")
+# More than are kept, varied in words and length.
+PROMPTS = tuple(
+    " ".join((SUBJECTS[n % 7], VERBS[n % 6], OBJECTS[(n // 2) % 6], *("and",) * (n % 3)))
+    for n in range(72)
 )
-KEPT_PROMPTS = 4
+KEPT_PROMPTS = 20
+FULL_PROMPTS = 2
+# The columns whose chances are kept, for sampling as the miniature's settings have it.
+CHANCE_COLUMNS = (12, 40)
+CHANCES = 8
+TOP_K = 50
+TEMPERATURE = 0.8
 MIN_COLUMNS = 50
 MIN_DISTINCT = 100
 # Tokens are compared exactly on machines that round differently, so a prompt is kept only if the
 # best and second best logit never lie closer than this; float32 rounding moves them by 1e-5.
-MIN_MARGIN = 2e-4
+MIN_MARGIN = 1e-4
 SHORT = {"min_new_tokens": MIN_COLUMNS, "max_length": 180}
 VARIANTS = {
     "sinusoidal": MiniatureOptions(**SHORT),
@@ -76,18 +72,23 @@ VARIANTS = {
     "four_codebooks": MiniatureOptions(codebooks=4, **SHORT),
     "stray_ids": MiniatureOptions(stray_ids=True, **SHORT),
     "capped": MiniatureOptions(min_new_tokens=MIN_COLUMNS, max_length=64),
+    "early": MiniatureOptions(min_new_tokens=0, max_length=180),
 }
 CODEC_FRAMES = 4
 CODEC_SAMPLE_STEP = 16
 
 
 class _Margins(LogitsProcessor):
-    """Passes scores through and keeps the smallest gap between the best and the second best."""
+    """Passes scores through and keeps the smallest gap between the best and the second best, and
+    the scores of some columns."""
 
     def __init__(self) -> None:
         self.smallest = float("inf")
+        self.scores: dict[int, torch.Tensor] = {}
 
-    def __call__(self, _input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        if input_ids.shape[1] in CHANCE_COLUMNS:
+            self.scores[input_ids.shape[1]] = scores.clone()
         best = scores.topk(2, dim=-1).values
         self.smallest = min(self.smallest, float((best[:, 0] - best[:, 1]).min()))
         return scores
@@ -111,7 +112,9 @@ class Reference:
 
     def greedy(self, prompt: str) -> dict[str, Any]:
         """The tokens that parler-tts hands to its codec, and how they came about."""
-        self._margins.smallest = float("inf")
+        self._margins.smallest, self._margins.scores = float("inf"), {}
+        # Nothing is decoded of an utterance without a whole frame.
+        self._codes = torch.empty(self.model.decoder.num_codebooks, 0, dtype=torch.int64)
         ids = self.tokenizer(prompt, return_tensors="pt").input_ids
         self.model.generate(
             input_ids=self.tokenizer(DESCRIPTION, return_tensors="pt").input_ids,
@@ -123,9 +126,10 @@ class Reference:
             "prompt": prompt,
             "prompt_ids": " ".join(map(str, ids[0].tolist())),
             "columns": columns,
-            "truncated": columns == self.model.generation_config.max_length,
+            "truncated": not bool((self._grid == EOS).any(dim=1).all()),
             "margin": round(self._margins.smallest, 6),
             "codes": [" ".join(map(str, row)) for row in self._codes.tolist()],
+            "chances": [_chances(column, s) for column, s in sorted(self._margins.scores.items())],
         }
 
     def _listen(self) -> None:
@@ -160,12 +164,19 @@ def decoder_golden(name: str, options: MiniatureOptions, directory: Path) -> dic
                 spoken = reference.greedy(prompt)
             except IndexError:  # stray ids without an end: parler-tts's own codec fails
                 continue
-            if spoken["margin"] >= MIN_MARGIN and _distinct(spoken) >= MIN_DISTINCT:
+            if spoken["margin"] >= MIN_MARGIN and _tells_much(spoken, options):
                 kept.append(spoken)
-        kept = kept[:KEPT_PROMPTS]
-        if len(kept) == KEPT_PROMPTS and not all(spoken["truncated"] for spoken in kept):
+            if len(kept) == KEPT_PROMPTS:
+                break
+        if len(kept) == KEPT_PROMPTS and _varied(kept):
             print(f"{name}: seed {seed}, columns {[spoken['columns'] for spoken in kept]}")
-            return _recipe(seed, options, directory) | {"description": DESCRIPTION, "spoken": kept}
+            spoken = [_short(one, place) for place, one in enumerate(kept)]
+            return _recipe(seed, options, directory) | {
+                "description": DESCRIPTION,
+                "sampling": {"temperature": TEMPERATURE, "top_k": TOP_K},
+                "spoken": spoken,
+            }
+        print(f"{name}: seed {seed} gives {len(kept)}")
     raise SystemExit(f"{name}: no seed gives {KEPT_PROMPTS} prompts fit for comparing")
 
 
@@ -187,8 +198,37 @@ def codec_golden(directory: Path) -> dict[str, Any]:
     }
 
 
-def _distinct(spoken: dict[str, Any]) -> int:
-    return len({token for row in spoken["codes"] for token in row.split()})
+def _tells_much(spoken: dict[str, Any], options: MiniatureOptions) -> bool:
+    """Whether an utterance is long and varied, or is meant to end early."""
+    distinct = len({token for row in spoken["codes"] for token in row.split()})
+    return distinct >= MIN_DISTINCT or options.min_new_tokens == 0
+
+
+def _varied(kept: list[dict[str, Any]]) -> bool:
+    return not all(one["truncated"] for one in kept) and len({o["columns"] for o in kept}) > 3
+
+
+def _short(spoken: dict[str, Any], place: int) -> dict[str, Any]:
+    """Keep the tokens of most prompts as a digest."""
+    codes, chances = spoken.pop("codes"), spoken.pop("chances")
+    spoken["codes_sha256"] = hashlib.sha256("\n".join(codes).encode()).hexdigest()
+    if place < FULL_PROMPTS:
+        spoken["codes"] = codes
+    if place == 0:
+        spoken["chances"] = chances
+    return spoken
+
+
+def _chances(column: int, scores: torch.Tensor) -> dict[str, Any]:
+    """The likeliest tokens of each codebook under sampling, with their probabilities."""
+    scores = TemperatureLogitsWarper(TEMPERATURE)(None, scores)
+    scores = TopKLogitsWarper(TOP_K)(None, scores)
+    best = scores.softmax(dim=-1).topk(CHANCES, dim=-1)
+    return {
+        "column": column,
+        "tokens": [" ".join(map(str, row)) for row in best.indices.tolist()],
+        "probabilities": [" ".join(f"{p:.6f}" for p in row) for row in best.values.tolist()],
+    }
 
 
 def _recipe(seed: int, options: MiniatureOptions, directory: Path) -> dict[str, Any]:

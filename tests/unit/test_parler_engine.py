@@ -63,6 +63,22 @@ def test_same_request_sounds_the_same_whatever_its_neighbours(engine: ParlerEngi
         np.testing.assert_array_equal(alone.audio, together[place].audio)
 
 
+def test_same_request_sounds_the_same_whatever_its_neighbours_descriptions(
+    engine: ParlerEngine,
+) -> None:
+    """One description is heard by all slots at once, several are gathered slot by slot."""
+    descriptions = (DESCRIPTION, "A man.", "A low male voice, far away, " + "so slow " * 20)
+    many = [
+        SpeakRequest(text, descriptions[place % 3], place, 0.5)
+        for place, text in enumerate(TEXTS * 2)
+    ]
+    together = _speak(engine, many)
+    for place in (0, 1, 5):
+        [alone] = engine.speak([many[place]])
+        assert alone.audio is not None
+        np.testing.assert_array_equal(alone.audio, together[place].audio)
+
+
 def test_same_request_sounds_the_same_after_loading_again(
     engine: ParlerEngine, model_dir: Path
 ) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from transformers import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
 from scoring.tts.parler.delay import delayed, undelayed
-from scoring.tts.parler.sampling import warped
+from scoring.tts.parler.sampling import drawn, warped
 from scoring.tts.parler.settings import GenerationSettings
 
 SETTINGS = GenerationSettings(
@@ -81,3 +81,23 @@ def test_scores_are_warped_as_transformers_does(
     if top_p < 1:
         theirs = TopPLogitsWarper(top_p)(None, theirs)
     torch.testing.assert_close(warped(scores.clone(), ours), theirs)
+
+
+def test_tokens_are_drawn_as_often_as_they_are_likely() -> None:
+    probabilities = torch.tensor([0.0, 0.1, 0.0, 0.6, 0.3, 0.0])
+    count = 50_000
+    uniforms = torch.rand(count, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    tokens = drawn(probabilities.expand(count, -1), uniforms)
+    often = torch.bincount(tokens, minlength=6) / count
+    assert often[probabilities == 0].sum() == 0
+    # Five standard deviations of the likeliest token's count.
+    torch.testing.assert_close(often, probabilities, atol=5 * (0.24 / count) ** 0.5, rtol=0)
+
+
+@given(seed=st.integers(0, 2**32), uniform=st.sampled_from([0.0, 1e-300, 0.5, 1 - 2**-53]))
+@settings(max_examples=50, deadline=None)
+def test_no_token_without_probability_is_ever_drawn(seed: int, uniform: float) -> None:
+    scores = torch.randn(20, 40, generator=torch.Generator().manual_seed(seed))
+    probabilities = scores.masked_fill(scores < 0.5, -torch.inf).softmax(dim=-1)
+    tokens = drawn(probabilities, torch.full((20,), uniform, dtype=torch.float64))
+    assert (probabilities.gather(1, tokens[:, None]) > 0).all()

@@ -82,7 +82,8 @@ def _say(args: argparse.Namespace) -> int:
         print("error: the model ended at once and said nothing", file=sys.stderr)
         return 2
     audio = np.concatenate(pieces)
-    soundfile.write(args.out, audio, engine.sample_rate)
+    with args.out.open("wb") as file:
+        soundfile.write(file, audio, engine.sample_rate, format="WAV")
     seconds = audio.size / engine.sample_rate
     print(
         f"{args.out}: {seconds:.2f} s of audio in {spent:.2f} s, real-time factor "

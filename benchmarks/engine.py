@@ -1,0 +1,171 @@
+"""How fast is the engine beside parler-tts? JSON last.
+
+    PARLER_REFERENCE_PYTHON=var/reference/bin/python python benchmarks/engine.py
+
+Greedy decoding of a miniature with random weights, on one CPU thread and without the codec. Both
+sides take turns in one run, and all that is compared are ratios of one turn. parler-tts runs in an
+environment of its own, which `scripts/reference/make_goldens.py` says how to make; without one
+the comparison is skipped, which is no failure.
+
+Exit codes: 0 measured and within the aims, or skipped; 1 an aim was missed; 2 the sides did not do
+the same work.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+import torch  # noqa: E402
+
+from benchmarks.decoding import ours  # noqa: E402
+from benchmarks.decoding.model import MINIATURE, make_checkpoint  # noqa: E402
+from benchmarks.decoding.reference import Reference, Timing  # noqa: E402
+from scoring.tts.parler import ParlerEngine  # noqa: E402
+
+REFERENCE_VARIABLE = "PARLER_REFERENCE_PYTHON"
+SLOTS = 32
+CODEBOOKS = 9
+AIM_SEQUENTIAL = 8.0
+AIM_BATCHED = 2.0
+AIM_MEMORY = 1.3
+DESCRIPTION = "A female speaker with a warm voice speaks in a quiet room."
+PROMPTS = ["She said hello and " + "little " * (n % 10) + f"home {n}." for n in range(SLOTS)]
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One turn of every side."""
+
+    sequential: Timing
+    batched: Timing
+    ours: Timing
+
+
+class UnequalWorkError(Exception):
+    """The sides cannot be compared; the message says why."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure, print, and return the exit code."""
+    parser = argparse.ArgumentParser(description="Measure the engine beside parler-tts.")
+    parser.add_argument("--repeats", type=int, default=5, help="turns of each side")
+    parser.add_argument("--columns", type=int, default=259, help="steps of each utterance")
+    parser.add_argument(
+        "--sequential", type=int, default=4, help="prompts that parler-tts speaks one by one"
+    )
+    parser.add_argument("--quick", action="store_true", help="one short turn: a smoke test")
+    args = parser.parse_args(argv)
+    repeats, columns, sequential = args.repeats, args.columns, args.sequential
+    if args.quick:
+        repeats, columns, sequential = 1, 40, 1
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as scratch:
+        model_dir = Path(scratch) / "model"
+        make_checkpoint(model_dir, MINIATURE, columns=columns)
+        report: dict[str, Any] = {"benchmark": "engine", "columns": columns, "slots": SLOTS}
+        report |= _own_figures(model_dir)
+        python = os.environ.get(REFERENCE_VARIABLE)
+        if python is None:
+            report["skipped"] = f"no comparison: {REFERENCE_VARIABLE} names no python"
+            print(json.dumps(report))
+            return 0
+        with Reference(Path(python), model_dir) as reference:
+            report["versions"] = {"ours": torch.__version__, "parler_tts": reference.versions}
+            report["threads"] = {"ours": torch.get_num_threads(), "parler_tts": reference.threads}
+            engine = ParlerEngine.load(model_dir, device="cpu")
+            try:
+                turns = _turns(engine, reference, repeats, sequential)
+            except UnequalWorkError as error:
+                print(f"error: {error}", file=sys.stderr)
+                return 2
+    report |= _compared(turns, CODEBOOKS)
+    missed = _missed(report)
+    report["missed"] = missed
+    print(json.dumps(report))
+    return 1 if missed and not args.quick else 0
+
+
+def _own_figures(model_dir: Path) -> dict[str, Any]:
+    figures = ours.cold_start(model_dir, PROMPTS, DESCRIPTION)
+    figures |= ours.memory(model_dir, PROMPTS, DESCRIPTION)
+    figures["ratio_memory"] = figures["peak_mib"] / figures["weights_and_cache_mib"]
+    return {name: round(value, 3) for name, value in figures.items()}
+
+
+def _turns(engine: ParlerEngine, reference: Reference, repeats: int, sequential: int) -> list[Turn]:
+    """Take turns, after one that warms both sides up and is not counted."""
+    threads = torch.get_num_threads()
+    if threads != reference.threads:
+        raise UnequalWorkError(f"{threads} threads here, {reference.threads} in parler-tts")
+    ours.greedy(engine, PROMPTS[:2], DESCRIPTION)
+    reference.generate(PROMPTS[:1], DESCRIPTION)
+    turns = []
+    for _ in range(repeats):
+        single = [reference.generate([prompt], DESCRIPTION) for prompt in PROMPTS[:sequential]]
+        one_by_one = Timing(
+            sum(timing.seconds for timing in single),
+            sum(timing.cpu_seconds for timing in single),
+            tuple(columns for timing in single for columns in timing.columns),
+        )
+        batched = reference.generate(PROMPTS, DESCRIPTION)
+        turn = Turn(one_by_one, batched, ours.greedy(engine, PROMPTS, DESCRIPTION))
+        if turn.ours.columns != batched.columns:
+            raise UnequalWorkError(f"columns differ: {turn.ours.columns} and {batched.columns}")
+        if turn.ours.columns[:sequential] != one_by_one.columns:
+            raise UnequalWorkError(f"columns differ from one by one: {one_by_one.columns}")
+        turns.append(turn)
+    return turns
+
+
+def _compared(turns: list[Turn], codebooks: int) -> dict[str, Any]:
+    sides = {
+        name: [getattr(turn, name) for turn in turns] for name in ("sequential", "batched", "ours")
+    }
+    rates = {name: [_rate(timing) for timing in side] for name, side in sides.items()}
+    cpu = {name: [_rate(t, cpu=True) for t in side] for name, side in sides.items()}
+    return {
+        "repeats": len(turns),
+        "tokens": {name: codebooks * sum(side[0].columns) for name, side in sides.items()},
+        "columns_per_second": {n: round(statistics.median(r), 1) for n, r in rates.items()},
+        "columns_per_cpu_second": {n: round(statistics.median(r), 1) for n, r in cpu.items()},
+        "ratio_vs_sequential": _ratio(rates, "sequential"),
+        "ratio_vs_batched": _ratio(rates, "batched"),
+        "cpu_ratio_vs_sequential": _ratio(cpu, "sequential"),
+        "cpu_ratio_vs_batched": _ratio(cpu, "batched"),
+    }
+
+
+def _rate(timing: Timing, *, cpu: bool = False) -> float:
+    return sum(timing.columns) / (timing.cpu_seconds if cpu else timing.seconds)
+
+
+def _ratio(rates: dict[str, list[float]], other: str) -> float:
+    pairs = zip(rates["ours"], rates[other], strict=True)
+    return round(statistics.median(mine / theirs for mine, theirs in pairs), 2)
+
+
+def _missed(report: dict[str, Any]) -> list[str]:
+    missed = []
+    if report["ratio_vs_sequential"] < AIM_SEQUENTIAL:
+        missed.append(f"ratio_vs_sequential is below {AIM_SEQUENTIAL}")
+    if report["ratio_vs_batched"] < AIM_BATCHED:
+        missed.append(f"ratio_vs_batched is below {AIM_BATCHED}")
+    if report["ratio_memory"] > AIM_MEMORY:
+        missed.append(f"ratio_memory is above {AIM_MEMORY}")
+    return missed
+
+
+if __name__ == "__main__":
+    sys.exit(main())
