@@ -82,7 +82,7 @@ def test_the_same_request_gives_the_same_result_and_the_same_audio(
     assert (tmp_path / "first" / audio).read_bytes() == (tmp_path / "second" / audio).read_bytes()
 
 
-def test_one_changed_tensor_changes_digest_and_audio(model: Path, tmp_path: Path) -> None:
+def test_one_changed_tensor_changes_digest_audio_and_figures(model: Path, tmp_path: Path) -> None:
     assert run(model, tmp_path / "before") == 0
     edit_tensors(model, lambda t: t[HEAD].__imul__(-1))
     assert run(model, tmp_path / "after") == 0
@@ -90,6 +90,7 @@ def test_one_changed_tensor_changes_digest_and_audio(model: Path, tmp_path: Path
     before, after = result(tmp_path / "before"), result(tmp_path / "after")
     assert before.synthesiser and after.synthesiser
     assert before.synthesiser.weights_digest != after.synthesiser.weights_digest
+    assert before.samples[0].components != after.samples[0].components
     audio = "audio/00000.wav"
     assert (tmp_path / "before" / audio).read_bytes() != (tmp_path / "after" / audio).read_bytes()
 

@@ -117,6 +117,23 @@ def test_noise_on_the_speech_lowers_the_score_and_noise_alone_has_none(
     assert rows["noise"]["score"] < 0.01
 
 
+def test_the_transcript_of_another_recording_costs_the_score(
+    directory: Path, rows: dict[str, dict[str, Any]], tmp_path: Path
+) -> None:
+    other = "My sister keeps three old clocks in the kitchen."
+    soundfile.write(tmp_path / "other.wav", hibari.Hibari(threads=1)(other, seed=0), RATE)
+    speech = str(directory / "speech.wav")
+    swapped = [{"audio": speech, "text": other}, {"audio": "other.wav", "text": TEXT}]
+    out = tmp_path / "scores.jsonl"
+
+    assert run(write_cases(tmp_path / "cases.jsonl", *swapped), out).returncode == 0
+    first, second = (json.loads(line) for line in out.read_text("utf-8").splitlines())
+
+    assert first["human_likeness"] == rows["speech"]["human_likeness"] > 0.5
+    assert first["score"] < 0.2 < rows["speech"]["score"]
+    assert second["score"] < 0.2
+
+
 def test_without_a_text_only_likeness_is_judged(rows: dict[str, dict[str, Any]]) -> None:
     row = rows["stereo"]
     assert row["human_likeness"] == pytest.approx(rows["speech"]["human_likeness"], abs=1e-3)
