@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hub_helpers import RunningHub, running_hub
 
 from scoring.contract import TtsResult
 from scripts import evaluate_local
@@ -256,6 +257,52 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip("only root may mount a small disk")
     yield place
     subprocess.run(["umount", str(place)], check=True)
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHub]:
+    with running_hub(tmp_path_factory.mktemp("hub")) as running:
+        yield running
+
+
+def test_a_repository_is_scored_at_its_pinned_revision(
+    hub: RunningHub,
+    pristine: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    files = {path.name: path.read_bytes() for path in pristine.iterdir()}
+    old = hub.publish("model", files)
+    hub.publish("model", {"README.md": b"a later commit"})
+    monkeypatch.setenv("HF_ENDPOINT", hub.url)
+    monkeypatch.chdir(tmp_path)
+    name = ["--repo_namespace", "alice", "--repo_name", "model"]
+
+    assert evaluate_local.main([*name, "--revision", old, "--num_prompts", "1"]) == 0
+    manifest = json.loads((tmp_path / "var/evaluate/model/manifest.json").read_text())
+    assert manifest["request"]["synthesiser"]["revision"] == old
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--repo_name", "nowhere"], "alice/nowhere does not exist"),
+        (["--repo_name", "known", "--revision", "f" * 40], "no revision"),
+        (["--repo_name", "no..where"], "no..where"),
+    ],
+)
+def test_an_unknown_repository_or_revision_is_named(
+    arguments: list[str],
+    words: str,
+    hub: RunningHub,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    hub.publish("known", {"config.json": b"{}"})
+    monkeypatch.setenv("HF_ENDPOINT", hub.url)
+
+    assert evaluate_local.main(["--repo_namespace", "alice", *arguments]) == 2
+    assert words in capsys.readouterr().err
 
 
 def test_an_unreachable_hub_is_not_blamed_on_the_miner(
