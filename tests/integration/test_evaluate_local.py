@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 import pytest
 from hub_helpers import RunningHub, running_hub
+from miniatures import Tensors, edit_json, edit_tensors
 
 from scoring.contract import TtsResult
 from scripts import evaluate_local
 from scripts.make_miniature import MiniatureOptions, make_miniature
-from tests.integration.miniatures import Tensors, edit_config, edit_tensors
 
 HEAD = "decoder.lm_heads.0.weight"
 END = 1_024
@@ -110,7 +110,7 @@ def pickle_instead(model: Path) -> None:
 
 
 def another_architecture(model: Path) -> None:
-    edit_config(model, lambda c: c.update(model_type="llama"))
+    edit_json(model / "config.json", lambda c: c.update(model_type="llama"))
 
 
 def config_is_not_json(model: Path) -> None:
@@ -118,7 +118,7 @@ def config_is_not_json(model: Path) -> None:
 
 
 def absurd_size(model: Path) -> None:
-    edit_config(model, lambda c: c["decoder"].update(hidden_size=1 << 30))
+    edit_json(model / "config.json", lambda c: c["decoder"].update(hidden_size=1 << 30))
 
 
 def nan_weight(model: Path) -> None:
@@ -144,7 +144,7 @@ def extra_tensor(model: Path) -> None:
 
 
 def remote_code(model: Path) -> None:
-    edit_config(model, lambda c: c.update(auto_map={"AutoModel": "evil.Model"}))
+    edit_json(model / "config.json", lambda c: c.update(auto_map={"AutoModel": "evil.Model"}))
 
 
 def no_tokenizer(model: Path) -> None:

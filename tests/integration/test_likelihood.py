@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from miniatures import Tensors, edit_tensors
 
 from scoring.contract import FailureCode, ListedPrompts, ParlerModel, Prompt, TtsRequest
 from scoring.errors import ScoringError
@@ -27,7 +28,6 @@ from scoring.tts.parler.load import Place, load_model
 from scoring.tts.parler.memory import default_limit
 from scoring.tts.pipeline import evaluate
 from scripts.make_miniature import VOCABULARY, MiniatureOptions, make_miniature
-from tests.integration.miniatures import Tensors, edit_tensors
 
 SAID = "Did anybody see the cat?"
 

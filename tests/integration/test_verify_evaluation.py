@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from miniatures import edit_tensors
 
 from scoring.contract import (
     CtcSpec,
@@ -24,7 +25,6 @@ from scoring.contract import (
 from scripts import verify_evaluation
 from scripts.make_miniature import make_miniature
 from tests.ctc_miniature import make_ctc
-from tests.integration.miniatures import edit_tensors
 
 ROOT = Path(__file__).parents[2]
 PROMPTS = ListedPrompts(
