@@ -37,7 +37,7 @@ EXAMPLE = """\
 example:
   python scripts/devnet.py --port 9944 --netuid 231 &
   export BT_CHAIN_ENDPOINT=ws://127.0.0.1:9944
-  btcli --network local subnets metagraph --netuid 231
+  btcli --network local subnets metagraph 231
 """
 
 

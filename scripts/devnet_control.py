@@ -48,7 +48,7 @@ class _Parameters(BaseModel):
 
 
 class Advance(_Parameters):
-    """Make blocks. ``seconds`` pass before the first: what is sealed until then opens."""
+    """Make blocks, all at one moment. The clock jumps ahead by ``seconds`` before the first."""
 
     blocks: int = Field(default=1, ge=1, le=MAX_ADVANCE)
     seconds: float = Field(default=0.0, ge=0.0, le=1e8, allow_inf_nan=False)

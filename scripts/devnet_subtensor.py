@@ -7,6 +7,7 @@ from typing import Any, Final
 from devnet_core import address_of
 from devnet_scale import Reader
 from devnet_state import DispatchError, State
+from devnet_types import METAGRAPH, RECORDS_OF_NUMBERS
 
 PALLET: Final = "SubtensorModule"
 RAO_PER_TAO: Final = 1_000_000_000
@@ -101,7 +102,7 @@ def column(state: State, item: str, index: int, count: int, empty: Any) -> list[
 
 
 def metagraph(state: State, netuid: int) -> dict[str, Any] | None:
-    """What the runtime API says about a subnet. Emission and consensus are not rehearsed."""
+    """What the runtime API says about a subnet. What is not rehearsed, such as emission, is 0."""
     if not state.get(PALLET, "NetworksAdded", netuid):
         return None
 
@@ -112,26 +113,29 @@ def metagraph(state: State, netuid: int) -> dict[str, Any] | None:
     hotkeys = [state.get(PALLET, "Keys", netuid, uid) for uid in range(count)]
     stakes = [state.get(PALLET, "TotalHotkeyAlpha", hotkey, netuid) for hotkey in hotkeys]
     updates = column(state, "LastUpdate", netuid, count, 0)
-    zeros = [0] * count
-    scores = ("pruning_score", "emission", "dividends", "incentives", "consensus", "trust", "rank")
     return {
+        **{name: _nothing(kind, count) for name, kind in METAGRAPH.items()},
         "netuid": netuid,
         "name": list(b"rehearsal"),
-        "symbol": list("ρ".encode()),
+        "symbol": list(of("TokenSymbol").encode()),
         "network_registered_at": of("NetworkRegisteredAt"),
-        "owner_hotkey": bytes(32),
-        "owner_coldkey": bytes(32),
         "block": state.block,
         "tempo": of("Tempo"),
         "last_step": of("LastEpochBlock"),
         "blocks_since_last_step": of("BlocksSinceLastStep"),
+        "min_allowed_weights": of("MinAllowedWeights"),
+        "max_weights_limit": of("MaxWeightsLimit"),
+        "weights_version": of("WeightsVersionKey"),
+        "weights_rate_limit": of("WeightsSetRateLimit"),
+        "activity_cutoff": of("ActivityCutoff"),
         "num_uids": count,
         "max_uids": of("MaxAllowedUids"),
+        "burn": of("Burn"),
+        "registration_allowed": True,
         "commit_reveal_weights_enabled": of("CommitRevealWeightsEnabled"),
+        "commit_reveal_period": of("RevealPeriodEpochs"),
         "hotkeys": hotkeys,
         "coldkeys": [state.get(PALLET, "Owner", hotkey) for hotkey in hotkeys],
-        "identities": [None] * count,
-        "axons": [{"ip": 0, "port": 0, "ip_type": 4}] * count,
         "active": [state.block - update <= of("ActivityCutoff") for update in updates],
         "validator_permit": column(state, "ValidatorPermit", netuid, count, False),
         "last_update": updates,
@@ -139,10 +143,21 @@ def metagraph(state: State, netuid: int) -> dict[str, Any] | None:
             state.get(PALLET, "BlockAtRegistration", netuid, uid) for uid in range(count)
         ],
         "alpha_stake": stakes,
-        "tao_stake": zeros,
         "total_stake": stakes,
-        **dict.fromkeys(scores, zeros),
     }
+
+
+def _nothing(kind: str, count: int) -> Any:
+    """The value of a field about which there is nothing to say."""
+    if kind.startswith("Vec<("):
+        return []
+    if kind.startswith("Vec<"):
+        return [_nothing(kind[4:-1], count)] * count
+    if kind.startswith("Option"):
+        return None
+    if kind in RECORDS_OF_NUMBERS:
+        return dict.fromkeys(RECORDS_OF_NUMBERS[kind], 0)
+    return bytes(32) if kind == "AccountId" else 0
 
 
 def _seat(state: State, netuid: int, uid: int, hotkey: str) -> None:

@@ -1,11 +1,11 @@
 """The types that our part of the runtime uses, with the numbers of the real one.
 
 Taken from the metadata of subtensor spec 424; ``TimelockRevealFailed`` is of later runtimes.
-Of ``Metagraph`` only the fields that clients read are here: a client reads them by name.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from devnet_registry import Enum, Named, Struct
@@ -37,10 +37,62 @@ _DATA: Final = Enum(
     "pallet_commitments::types::Data",
 )
 
-_SUBNET_COLUMNS: Final = {
+METAGRAPH: Final = {
+    "netuid": "Compact<u16>",
+    "name": "Vec<Compact<u8>>",
+    "symbol": "Vec<Compact<u8>>",
+    "identity": "Option<u8>",  # of another type, and never there
+    "network_registered_at": "Compact<u64>",
+    "owner_hotkey": "AccountId",
+    "owner_coldkey": "AccountId",
+    "block": "Compact<u64>",
+    "tempo": "Compact<u16>",
+    "last_step": "Compact<u64>",
+    "blocks_since_last_step": "Compact<u64>",
+    "subnet_emission": "Compact<u64>",
+    "alpha_in": "Compact<u64>",
+    "alpha_out": "Compact<u64>",
+    "tao_in": "Compact<u64>",
+    "alpha_out_emission": "Compact<u64>",
+    "alpha_in_emission": "Compact<u64>",
+    "tao_in_emission": "Compact<u64>",
+    "pending_alpha_emission": "Compact<u64>",
+    "pending_root_emission": "Compact<u64>",
+    "subnet_volume": "Compact<u128>",
+    "moving_price": "FixedI128",
+    "rho": "Compact<u16>",
+    "kappa": "Compact<u16>",
+    "min_allowed_weights": "Compact<u16>",
+    "max_weights_limit": "Compact<u16>",
+    "weights_version": "Compact<u64>",
+    "weights_rate_limit": "Compact<u64>",
+    "activity_cutoff": "Compact<u64>",
+    "max_validators": "Compact<u16>",
+    "num_uids": "Compact<u16>",
+    "max_uids": "Compact<u16>",
+    "burn": "Compact<u64>",
+    "difficulty": "Compact<u64>",
+    "registration_allowed": "bool",
+    "pow_registration_allowed": "bool",
+    "immunity_period": "Compact<u16>",
+    "min_difficulty": "Compact<u64>",
+    "max_difficulty": "Compact<u64>",
+    "min_burn": "Compact<u64>",
+    "max_burn": "Compact<u64>",
+    "adjustment_alpha": "Compact<u64>",
+    "adjustment_interval": "Compact<u16>",
+    "target_regs_per_interval": "Compact<u16>",
+    "max_regs_per_block": "Compact<u16>",
+    "serving_rate_limit": "Compact<u64>",
+    "commit_reveal_weights_enabled": "bool",
+    "commit_reveal_period": "Compact<u64>",
+    "liquid_alpha_enabled": "bool",
+    "alpha_high": "Compact<u16>",
+    "alpha_low": "Compact<u16>",
+    "bonds_moving_avg": "Compact<u64>",
     "hotkeys": "Vec<AccountId>",
     "coldkeys": "Vec<AccountId>",
-    "identities": "Vec<Option<u8>>",
+    "identities": "Vec<Option<u8>>",  # of another type, and never there
     "axons": "Vec<AxonInfo>",
     "active": "Vec<bool>",
     "validator_permit": "Vec<bool>",
@@ -56,6 +108,23 @@ _SUBNET_COLUMNS: Final = {
     "alpha_stake": "Vec<Compact<u64>>",
     "tao_stake": "Vec<Compact<u64>>",
     "total_stake": "Vec<Compact<u64>>",
+    "tao_dividends_per_hotkey": "Vec<(AccountId, Compact<u64>)>",
+    "alpha_dividends_per_hotkey": "Vec<(AccountId, Compact<u64>)>",
+}
+"""The answer of get_metagraph, in the order of the real one."""
+
+RECORDS_OF_NUMBERS: Final[Mapping[str, Mapping[str, str]]] = {
+    "FixedI128": {"bits": "i128"},
+    "AxonInfo": {
+        "block": "u64",
+        "version": "u32",
+        "ip": "u128",
+        "port": "u16",
+        "ip_type": "u8",
+        "protocol": "u8",
+        "placeholder1": "u8",
+        "placeholder2": "u8",
+    },
 }
 
 NAMED: Final[Named] = {
@@ -123,23 +192,6 @@ NAMED: Final[Named] = {
     "UsageTracker": Struct({"last_epoch": "u64", "used_space": "u64"}),
     # SubtensorModule
     "EpochConsensus": Enum({"Yuma": (0, ()), "Null": (1, ())}),
-    "AxonInfo": Struct({"ip": "u128", "port": "u16", "ip_type": "u8"}),
-    "Metagraph": Struct(
-        {
-            "netuid": "Compact<u16>",
-            "name": "Vec<Compact<u8>>",
-            "symbol": "Vec<Compact<u8>>",
-            "network_registered_at": "Compact<u64>",
-            "owner_hotkey": "AccountId",
-            "owner_coldkey": "AccountId",
-            "block": "Compact<u64>",
-            "tempo": "Compact<u16>",
-            "last_step": "Compact<u64>",
-            "blocks_since_last_step": "Compact<u64>",
-            "num_uids": "Compact<u16>",
-            "max_uids": "Compact<u16>",
-            "commit_reveal_weights_enabled": "bool",
-            **_SUBNET_COLUMNS,
-        }
-    ),
+    **{name: Struct(fields) for name, fields in RECORDS_OF_NUMBERS.items()},
+    "Metagraph": Struct(METAGRAPH),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ REAL_METADATA = ROOT.parent / "shared" / "data" / "subtensor-metadata-v15.bin.gz
 
 from devnet_metadata import encode_metadata  # noqa: E402  # a script's sibling
 from devnet_pallets import COMMITMENTS, SPEC_VERSION, SUBTENSOR, pallets  # noqa: E402
+from devnet_types import METAGRAPH  # noqa: E402
 
 ALICE = "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY"
 ALICE_KEY = "d43593c715fdd31c61141abd04a99fd6822c8558854ccde39a5684e7a56da27d"
@@ -130,3 +132,12 @@ def test_what_is_signed_is_what_the_real_chain_signs(ours: Any, real: Any) -> No
     }
     assert ours.signature_payload_parts(**parts) == real.signature_payload_parts(**parts)
     assert ours.signed_extension_identifiers() == real.signed_extension_identifiers()
+
+
+def test_the_metagraph_has_the_fields_of_the_real_chain(real: Any) -> None:
+    types = {entry["id"]: entry["type"] for entry in json.loads(real.registry_json())["types"]}
+    output = real.runtime_api_map()["SubnetInfoRuntimeApi"]["get_metagraph"]["output"]
+    option = types[int(output.removeprefix("scale_info::"))]
+    some = option["def"]["variant"]["variants"][1]
+    fields = types[some["fields"][0]["type"]]["def"]["composite"]["fields"]
+    assert [field["name"] for field in fields] == list(METAGRAPH)
