@@ -34,7 +34,6 @@ class Shape:
 
 # Faithful in everything but size: nine codebooks of 1,088 and heads as wide as mini v1's.
 MINIATURE = Shape(layers=6, hidden=256, ffn=1_024, heads=4, text_layers=2, text_width=256)
-MINI_V1 = Shape(layers=24, hidden=1_024, ffn=4_096, heads=16, text_layers=24, text_width=1_024)
 
 
 def make_checkpoint(out: Path, shape: Shape, *, columns: int) -> None:
