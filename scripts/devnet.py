@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import math
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -85,6 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         tempo=args.tempo,
         block_millis=round(args.block_seconds * 1_000),
         now_millis=lambda: time.time_ns() // 1_000_000,
+        salt=os.urandom(32),
     )
     seconds = None if args.manual else args.block_seconds
     server = Server(chain, Rpc(chain, store), block_seconds=seconds)

@@ -6,7 +6,6 @@ Every block is final at once. Fees are not rehearsed.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -24,6 +23,7 @@ from devnet_store import Block, DevnetStore
 
 MAX_POOL: Final = 1_000
 NO_PARENT: Final = bytes(32)
+SALT_KEY: Final = b":salt"
 
 _HANDLERS: Final[Mapping[tuple[str, str], Callable[[State, str, Reader], None]]] = {
     ("SubtensorModule", "burned_register"): devnet_subtensor.burned_register,
@@ -54,8 +54,12 @@ class Chain:
         tempo: int,
         block_millis: int,
         now_millis: Callable[[], int],
+        salt: bytes,
     ) -> None:
-        """Go on from what ``store`` holds, or begin a chain with one subnet."""
+        """Go on from what ``store`` holds, or begin a chain with one subnet.
+
+        ``salt`` tells a new chain from all others.
+        """
         self._pallets = {pallet.name: pallet for pallet in pallets(block_millis)}
         self.metadata = encode_metadata(tuple(self._pallets.values()))
         self.runtime: Any = make_runtime(self.metadata)
@@ -65,7 +69,7 @@ class Chain:
         self._pool: list[Extrinsic] = []
         head = store.head()
         if head is None:
-            head = self._make_genesis(netuid, tempo)
+            head = self._make_genesis(netuid, tempo, salt)
         self.head = head
         self._ahead_millis = max(0, self.state().get("Timestamp", "Now") - now_millis())
         genesis = store.block_numbered(0)
@@ -137,11 +141,12 @@ class Chain:
             raise
         return made
 
-    def _make_genesis(self, netuid: int, tempo: int) -> Block:
+    def _make_genesis(self, netuid: int, tempo: int, salt: bytes) -> Block:
         def begin(state: State) -> None:
             devnet_subtensor.create_subnet(state, netuid, tempo=tempo)
+            # Clients cache metadata by genesis hash: no two chains may share one.
+            self._store.write(SALT_KEY, salt, state.block)
 
-        # Clients cache metadata by genesis hash: no two chains may share one.
         with self._store.transaction():
             return self._finish(State(self._store, self.runtime, 0), NO_PARENT, (), begin)
 
@@ -172,7 +177,6 @@ class Chain:
             sequence(
                 sized(key) + sized(value or b"") for key, value in self._store.changes(state.block)
             )
-            + (os.urandom(32) if state.block == 0 else b"")
         )
         raw = tuple(extrinsic.raw for extrinsic in included)
         header = parent + compact(state.block) + changes + extrinsics_root(raw) + sequence(())

@@ -140,6 +140,8 @@ def replace(chain: Chain, asked: Replace) -> int:
 
     def change(state: State) -> None:
         uid = _uid_of(state, asked.netuid, asked.hotkey)
+        if state.get("SubtensorModule", "Uids", asked.netuid, asked.by) is not None:
+            raise ControlError(f"{asked.by} is registered on subnet {asked.netuid} already")
         state.put("SubtensorModule", "Owner", asked.by, value=asked.coldkey)
         devnet_subtensor.replace(state, asked.netuid, uid=uid, hotkey=asked.by)
 

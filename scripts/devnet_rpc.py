@@ -13,15 +13,13 @@ from devnet_pallets import SPEC_NAME, SPEC_VERSION, TRANSACTION_VERSION
 from devnet_scale import MalformedScaleError, Reader, sized, uint
 from devnet_state import DispatchError
 from devnet_store import Block, DevnetStore
-from pydantic import ValidationError
 
 MAX_KEYS: Final = 1_000
 METADATA_VERSION: Final = 15
 
 _METHOD_NOT_FOUND, _INVALID_PARAMS = -32_601, -32_602
 _INVALID_TRANSACTION: Final = 1_010
-_UNKNOWN_BLOCK: Final = 4_003
-_EXECUTION_FAILED: Final = 4_003
+_CLIENT_ERROR: Final = 4_003
 
 
 class RpcError(Exception):
@@ -90,7 +88,7 @@ class Rpc:
         parameters, handler = devnet_control.METHODS[method]
         try:
             return handler(self._chain, parameters.model_validate(params or {}))
-        except (ValidationError, devnet_control.ControlError, DispatchError) as error:
+        except (ValueError, TypeError, OverflowError, DispatchError) as error:
             raise RpcError(_INVALID_PARAMS, f"{method}: {error}") from error
 
     def _at(self, block_hash: str | None) -> Block:
@@ -98,7 +96,7 @@ class Rpc:
             return self._chain.head
         block = self._chain.block_hashed(_bytes(block_hash))
         if block is None:
-            raise RpcError(_UNKNOWN_BLOCK, f"Client error: UnknownBlock: {block_hash:.70}")
+            raise RpcError(_CLIENT_ERROR, f"Client error: UnknownBlock: {block_hash:.70}")
         return block
 
     def _head(self) -> str:
@@ -165,13 +163,11 @@ class Rpc:
             if method == "SubnetInfoRuntimeApi_get_metagraph":
                 return _hex(self._metagraph(block, reader.uint(2)))
         except MalformedScaleError as error:
-            raise RpcError(_EXECUTION_FAILED, f"Client error: Execution failed: {error}") from error
+            raise RpcError(_CLIENT_ERROR, f"Client error: Execution failed: {error}") from error
         if method == "TransactionPaymentApi_query_info":
             no_weight, normal, no_fee = b"\x00\x00", b"\x00", uint(0, 8)
             return _hex(no_weight + normal + no_fee)
-        raise RpcError(
-            _EXECUTION_FAILED, f"Client error: Exported method {method:.100} is not found"
-        )
+        raise RpcError(_CLIENT_ERROR, f"Client error: Exported method {method:.100} is not found")
 
     def _metagraph(self, block: Block, netuid: int) -> bytes:
         output = self._chain.runtime.runtime_api_map()["SubnetInfoRuntimeApi"]["get_metagraph"]

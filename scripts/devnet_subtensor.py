@@ -11,6 +11,8 @@ from devnet_types import METAGRAPH, RECORDS_OF_NUMBERS
 
 PALLET: Final = "SubtensorModule"
 RAO_PER_TAO: Final = 1_000_000_000
+MAX_SUBNETS: Final = 4_096
+"""Vectors of mechanism m of a subnet are kept under m times this, plus the subnet's number."""
 
 
 def create_subnet(state: State, netuid: int, *, tempo: int) -> None:
@@ -179,10 +181,6 @@ def set_in_column(
     values = column(state, item, index, state.get(PALLET, "SubnetworkN", netuid), empty)
     values[uid] = value
     state.put(PALLET, item, index, value=values)
-
-
-MAX_SUBNETS: Final = 4_096
-"""Vectors of mechanism m of a subnet are kept under m times this, plus the subnet's number."""
 
 
 def _refresh_permit(state: State, netuid: int, uid: int, hotkey: str) -> None:

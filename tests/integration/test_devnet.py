@@ -171,6 +171,9 @@ def test_nonsense_is_answered_with_an_error(devnet: RunningDevnet) -> None:
         ("chain_getBlock", ["0x" + "00" * 32]),
         ("dev_advance", {"blocks": 0}),
         ("dev_fund", {"account": "nobody", "tao": 1}),
+        ("dev_rule", {"netuid": NETUID, "rule": "Tempo", "value": 65_536}),
+        ("dev_rule", {"netuid": NETUID, "rule": "Keys", "value": 0}),
+        ("dev_advance", [1]),
     ):
         with pytest.raises(RefusedError):
             devnet.request(method, params)
