@@ -23,6 +23,7 @@ from scoring.contract import (
 )
 from scoring.errors import ScoringError, UnscorableAudioError
 from scoring.manifest import describe, write_manifest
+from scoring.tts.ahead import one_ahead
 from scoring.tts.judge import Judge, unscored
 from scoring.tts.likelihood import measure
 from scoring.tts.load import load_synthesiser
@@ -132,7 +133,10 @@ def _samples(
     (out / "audio").mkdir(parents=True, exist_ok=True)
     samples: dict[int, Sample] = {}
     # Never more utterances than prompts, whatever the synthesiser does.
-    utterances = islice(synthesiser.speak(prompts), len(prompts))
+    utterances: Iterator[Utterance] = islice(synthesiser.speak(prompts), len(prompts))
+    if request.device != "cpu":
+        # The processor judges while the GPU speaks; on a CPU alone the two would only compete.
+        utterances = one_ahead(utterances)
     progress(0, len(prompts))
     while True:
         with timings.stage("speak"):

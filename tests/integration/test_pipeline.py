@@ -72,8 +72,10 @@ def failed(index: int) -> Utterance:
     return Utterance(index, None, truncated=False, failure="the model would not speak")
 
 
-def score(judge: Judge, out: Path, count: int, utterances: Sequence[Utterance]) -> TtsResult:
-    wanted = request(count)
+def score(
+    judge: Judge, out: Path, count: int, utterances: Sequence[Utterance], *, device: str = "cpu"
+) -> TtsResult:
+    wanted = request(count).model_copy(update={"device": device})
     assert isinstance(wanted.prompts, ListedPrompts)
     return score_prompts(
         wanted,
@@ -84,6 +86,17 @@ def score(judge: Judge, out: Path, count: int, utterances: Sequence[Utterance]) 
         timings=Timings(),
         progress=lambda _done, _all: None,
     )
+
+
+def test_judging_beside_a_gpu_that_speaks_changes_no_figure(
+    judge: Judge, speech: Samples, tmp_path: Path
+) -> None:
+    utterances = [spoken(1, speech), failed(2), spoken(0, speech)]
+
+    alone = score(judge, tmp_path / "cpu", 3, utterances)
+    beside = score(judge, tmp_path / "gpu", 3, utterances, device="cuda")
+
+    assert beside.model_copy(update={"timings": {}}) == alone.model_copy(update={"timings": {}})
 
 
 def nan(speech: Samples) -> Samples:
