@@ -97,6 +97,10 @@ SUBTENSOR: Final = Pallet(
         Item("RevealPeriodEpochs", "u64", (("Twox64Concat", "u16"),), default=_u64(1)),
         Item("SubnetEpochConsensus", "EpochConsensus", NETUID, default=b"\x00"),
         Item("MechanismCountCurrent", "u8", (("Twox64Concat", "u16"),), default=b"\x01"),
+        # Always empty here; clients that list subnets ask for them.
+        Item("SubnetIdentitiesV3", "SubnetIdentityV3", (("Blake2_128Concat", "u16"),)),
+        Item("SubnetEmaTaoFlow", "(u64, FixedI128)", NETUID),
+        Item("SubnetTaoInEmission", "u64", NETUID, default=_u64(0)),
         Item("StakeThreshold", "u64", default=_u64(0)),
         Item("LastEpochBlock", "u64", NETUID, default=_u64(0)),
         Item("PendingEpochAt", "u64", NETUID, default=_u64(0)),
@@ -220,11 +224,12 @@ def pallets(block_millis: int) -> tuple[Pallet, ...]:
     )
 
 
-RUNTIME_APIS: Final = {
+RUNTIME_APIS: Final[Mapping[str, Mapping[str, tuple[Mapping[str, str], str]]]] = {
     "Metadata": {"metadata_at_version": ({"version": "u32"}, "Option<OpaqueMetadata>")},
     "TransactionPaymentApi": {
         "query_info": ({"uxt": "UncheckedExtrinsic", "len": "u32"}, "RuntimeDispatchInfo")
     },
+    "SwapRuntimeApi": {"current_alpha_price_all": ({}, "Vec<SubnetPrice>")},
     "SubnetInfoRuntimeApi": {"get_metagraph": ({"netuid": "u16"}, "Option<Metagraph>")},
 }
 

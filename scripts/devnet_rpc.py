@@ -10,7 +10,7 @@ import devnet_subtensor
 from devnet_chain import Chain, extrinsics_root
 from devnet_extrinsic import InvalidExtrinsicError
 from devnet_pallets import SPEC_NAME, SPEC_VERSION, TRANSACTION_VERSION
-from devnet_scale import MalformedScaleError, Reader, sized, uint
+from devnet_scale import MalformedScaleError, Reader, sequence, sized, uint
 from devnet_state import DispatchError
 from devnet_store import Block, DevnetStore
 
@@ -164,6 +164,8 @@ class Rpc:
                 return _hex(self._metagraph(block, reader.uint(2)))
         except MalformedScaleError as error:
             raise RpcError(_CLIENT_ERROR, f"Client error: Execution failed: {error}") from error
+        if method == "SwapRuntimeApi_current_alpha_price_all":
+            return _hex(sequence(()))
         if method == "TransactionPaymentApi_query_info":
             no_weight, normal, no_fee = b"\x00\x00", b"\x00", uint(0, 8)
             return _hex(no_weight + normal + no_fee)

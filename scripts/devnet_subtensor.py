@@ -11,6 +11,7 @@ from devnet_types import METAGRAPH, RECORDS_OF_NUMBERS
 
 PALLET: Final = "SubtensorModule"
 RAO_PER_TAO: Final = 1_000_000_000
+BURN_RAO: Final = 100_000_000
 MAX_SUBNETS: Final = 4_096
 """Vectors of mechanism m of a subnet are kept under m times this, plus the subnet's number."""
 
@@ -21,6 +22,7 @@ def create_subnet(state: State, netuid: int, *, tempo: int) -> None:
     state.put(PALLET, "NetworkRegisteredAt", netuid, value=state.block)
     state.put(PALLET, "Tempo", netuid, value=tempo)
     state.put(PALLET, "LastEpochBlock", netuid, value=state.block)
+    state.put(PALLET, "Burn", netuid, value=BURN_RAO)
     state.put(PALLET, "MinAllowedWeights", netuid, value=1)
     state.put(PALLET, "CommitRevealWeightsEnabled", netuid, value=False)
     state.put(PALLET, "TokenSymbol", netuid, value="ρ".encode())

@@ -191,6 +191,22 @@ NAMED: Final[Named] = {
     "Registration": Struct({"deposit": "u64", "block": "u32", "info": "CommitmentInfo"}),
     "UsageTracker": Struct({"last_epoch": "u64", "used_space": "u64"}),
     # SubtensorModule
+    "SubnetIdentityV3": Struct(
+        dict.fromkeys(
+            (
+                "subnet_name",
+                "github_repo",
+                "subnet_contact",
+                "subnet_url",
+                "discord",
+                "description",
+                "logo_url",
+                "additional",
+            ),
+            "Vec<u8>",
+        )
+    ),
+    "SubnetPrice": Struct({"netuid": "u16", "price": "u64"}),
     "EpochConsensus": Enum({"Yuma": (0, ()), "Null": (1, ())}),
     **{name: Struct(fields) for name, fields in RECORDS_OF_NUMBERS.items()},
     "Metagraph": Struct(METAGRAPH),

@@ -128,6 +128,11 @@ def test_the_commands_that_help_teaches_work(tmp_path: Path) -> None:
     assert miner.hotkey.ss58_address[:5] in shown
 
 
+def test_btcli_lists_the_subnet(tmp_path: Path) -> None:
+    with running_devnet(tmp_path / "chain") as devnet:
+        assert "1 subnets" in _btcli(devnet, tmp_path, "btcli --network local subnets list")
+
+
 def hash_of(devnet: RunningDevnet, header: dict[str, str]) -> str:
     return str(devnet.request("chain_getBlockHash", [int(header["number"], 16)]))
 
