@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 from demo_services import DemoError, Service, Stack, free_port, running, wait_until
 from make_miniature import make_miniature
 from rich.console import Console
@@ -111,7 +111,7 @@ def _run(num_prompts: int, console: Console) -> None:
     console.print("starting the rehearsal hub, Postgres, the API and a worker", soft_wrap=True)
     with (
         running([hub, api, worker], environment, DEMO / "logs") as stack,
-        httpx.Client(base_url=api_url, timeout=30.0) as client,
+        httpx2.Client(base_url=api_url, timeout=30.0) as client,
     ):
         for miner in MINERS:
             revision = _publish(miner, environment)
@@ -143,7 +143,7 @@ def _publish(miner: Miner, environment: Mapping[str, str]) -> str:
     return hub.resolve_revision(miner.name, miner.repo_name).revision
 
 
-def _submit(miner: Miner, revision: str, client: httpx.Client, admin_key: str) -> None:
+def _submit(miner: Miner, revision: str, client: httpx2.Client, admin_key: str) -> None:
     """Hand a submission to the API as the model queue would."""
     fields = {
         "repo_namespace": miner.name,
@@ -158,13 +158,13 @@ def _submit(miner: Miner, revision: str, client: httpx.Client, admin_key: str) -
     _answer(client.post("/get_or_create_model", json=fields, headers={"admin-key": admin_key}))
 
 
-def _answer(response: httpx.Response) -> Any:
+def _answer(response: httpx2.Response) -> Any:
     if response.is_error:
         raise DemoError(f"{response.request.url} answered {response.status_code}: {response.text}")
     return response.json()
 
 
-def _follow(client: httpx.Client, stack: Stack, console: Console) -> None:
+def _follow(client: httpx2.Client, stack: Stack, console: Console) -> None:
     """Show the work until every submission and reference voice is scored, or failed."""
     bar = Progress(
         TextColumn("{task.description}"),

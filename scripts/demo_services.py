@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import httpx
+import httpx2
 
 READY_SECONDS = 90.0
 STOP_SECONDS = 20.0
@@ -127,8 +127,8 @@ def wait_until(condition: Callable[[], bool], seconds: float, what: str) -> None
 
 def _answers(url: str) -> bool:
     try:
-        return httpx.get(url, timeout=5.0).status_code < 500
-    except httpx.TransportError:
+        return httpx2.get(url, timeout=5.0).status_code < 500
+    except httpx2.TransportError:
         return False
 
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
+import httpx2
 
 REPOSITORY_ROOT = Path(__file__).parents[2]
 ADMIN_KEY = "correct horse battery staple"
@@ -29,7 +29,7 @@ class RunningApi:
     """An API that answers; ``client`` knows its address, ``log`` is what it wrote."""
 
     process: subprocess.Popen[bytes]
-    client: httpx.Client
+    client: httpx2.Client
     log_file: Path
 
     @property
@@ -71,7 +71,7 @@ def running_api(
     process = start_api(environment, log_file, program=program)
     try:
         url = _address(process, log_file)
-        with httpx.Client(base_url=url, timeout=30.0) as client:
+        with httpx2.Client(base_url=url, timeout=30.0) as client:
             yield RunningApi(process, client, log_file)
     finally:
         if process.poll() is None:

@@ -11,7 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from psycopg2.extensions import parse_dsn
 from service_helpers import fresh_database, new_submission, run_sql, wait_until
@@ -414,7 +414,7 @@ def test_a_body_that_is_streamed_without_a_length_is_cut_off(service: Service) -
 
     # However the end of the connection shows, the API has not read on.
     answer = None
-    with suppress(httpx.WriteError):
+    with suppress(httpx2.WriteError):
         answer = service.api.client.post("/telemetry_report", content=endless(), headers=JSON)
     assert answer is None or answer.status_code == 413
     assert sent < 2**29

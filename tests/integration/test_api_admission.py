@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from hub_helpers import OWNER, RunningHub, parler_config, parler_files, running_hub
 from service_helpers import fresh_database, run_sql
@@ -29,7 +29,7 @@ class Stack:
     api: RunningApi
     dsn: str
 
-    def submit(self, name: str, *, block: int, **changes: Any) -> httpx.Response:
+    def submit(self, name: str, *, block: int, **changes: Any) -> httpx2.Response:
         """Submit alice's repository ``name``, as the model queue does."""
         fields = {
             "hash": submission_hash(OWNER, name, "default", HOTKEY),
@@ -77,7 +77,13 @@ def environment(dsn: str, hub_url: str, place: Path) -> dict[str, str]:
 
 
 def assert_refused(
-    stack: Stack, answer: httpx.Response, *, block: int, kind: int, code: str, says: tuple[str, ...]
+    stack: Stack,
+    answer: httpx2.Response,
+    *,
+    block: int,
+    kind: int,
+    code: str,
+    says: tuple[str, ...],
 ) -> None:
     """A refusal is stored, and the caller reads what is stored."""
     assert answer.status_code == 200, answer.text
@@ -262,7 +268,7 @@ def test_while_the_hub_is_down_nothing_is_recorded_and_nothing_lost(
 ) -> None:
     with fresh_database(server, template) as dsn, running_hub(tmp_path / "hub") as hub:
         revision = hub.publish("later", parler_files())
-        port = httpx.URL(hub.url).port
+        port = httpx2.URL(hub.url).port
         assert port is not None
         env = environment(dsn, hub.url, tmp_path)
         with running_api(env, tmp_path / "api.log") as api:

@@ -13,7 +13,7 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 from sys import stdlib_module_names
 
-import httpx
+import httpx2
 import pytest
 from service_helpers import wait_until
 from service_processes import (
@@ -134,7 +134,7 @@ def test_a_flag_overrides_the_environment(dsn: str, tmp_path: Path) -> None:
     environment = {**HUB, "POSTGRES_URL": dsn, "VAR_DIR": str(tmp_path), "MAIN_API_PORT": "1"}
     with running_api(environment, tmp_path / "api.log") as api:
         assert api.client.base_url.port not in {None, 1}
-        assert httpx.get(f"{api.client.base_url}/hc").status_code == 200
+        assert httpx2.get(f"{api.client.base_url}/hc").status_code == 200
 
 
 def test_no_module_of_the_service_hides_one_that_a_script_imports() -> None:

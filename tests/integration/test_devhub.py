@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 from hub_helpers import RunningHub, parler_files, running_hub
 from huggingface_hub import HfApi, hf_hub_download, snapshot_download
@@ -88,10 +88,10 @@ def test_ranges_are_served_for_resumed_downloads(hub: RunningHub, tmp_path: Path
     content = os.urandom(2_000_000)
     revision = hub.publish("ranges", {"model.safetensors": content})
     url = f"{hub.url}/alice/ranges/resolve/{revision}/model.safetensors"
-    part = httpx.get(url, headers={"Range": "bytes=1500000-"})
+    part = httpx2.get(url, headers={"Range": "bytes=1500000-"})
     assert part.status_code == 206
     assert part.content == content[1_500_000:]
-    assert httpx.get(url, headers={"Range": "bytes=3000000-"}).status_code == 416
+    assert httpx2.get(url, headers={"Range": "bytes=3000000-"}).status_code == 416
 
 
 def test_safetensors_headers_are_read_by_range(hub: RunningHub) -> None:
@@ -176,7 +176,7 @@ def test_a_commit_during_a_change_of_settings_is_kept(hub: RunningHub) -> None:
         committed.append(hub.publish("busy", {"a.txt": b"2"}))
         yield b'"auto"}'
 
-    httpx.put(
+    httpx2.put(
         f"{hub.url}/api/models/alice/busy/settings",
         content=slow_body(),
         headers={"authorization": "Bearer hf_alice"},
@@ -250,7 +250,7 @@ def test_a_commit_on_a_branch_that_moved_is_refused(hub: RunningHub) -> None:
 def test_no_path_leaves_the_repository(hub: RunningHub, path: str) -> None:
     hub.api().create_repo("alice/paths", exist_ok=True)
     line = f'{{"key":"file","value":{{"path":"{path}","content":"aGk=","encoding":"base64"}}}}'
-    answer = httpx.post(
+    answer = httpx2.post(
         f"{hub.url}/api/models/alice/paths/commit/main",
         content='{"key":"header","value":{"summary":"x"}}\n' + line,
         headers={"authorization": "Bearer hf_alice"},
@@ -261,7 +261,7 @@ def test_no_path_leaves_the_repository(hub: RunningHub, path: str) -> None:
 
 @pytest.mark.parametrize("name", ["..", "%2e%2e", ".hidden", "a..b", "x.git"])
 def test_no_name_leaves_the_root(hub: RunningHub, name: str) -> None:
-    answer = httpx.post(
+    answer = httpx2.post(
         f"{hub.url}/api/repos/create",
         json={"name": name},
         headers={"authorization": "Bearer hf_alice"},
@@ -278,14 +278,14 @@ def test_no_path_is_a_file_and_a_folder(hub: RunningHub) -> None:
 
 
 def test_contents_are_taken_only_as_announced(hub: RunningHub) -> None:
-    stranger = httpx.put(f"{hub.url}/lfs/{'0' * 64}", content=b"x")
+    stranger = httpx2.put(f"{hub.url}/lfs/{'0' * 64}", content=b"x")
     assert stranger.status_code == 404
     hub.api().create_repo("alice/announced", exist_ok=True)
     for announced, sent, status in ((3, b"four", 413), (4, b"four", 400)):
         oid = f"{announced:064x}"
-        httpx.post(
+        httpx2.post(
             f"{hub.url}/alice/announced.git/info/lfs/objects/batch",
             json={"objects": [{"oid": oid, "size": announced}]},
             headers={"authorization": "Bearer hf_alice"},
         ).raise_for_status()
-        assert httpx.put(f"{hub.url}/lfs/{oid}", content=sent).status_code == status
+        assert httpx2.put(f"{hub.url}/lfs/{oid}", content=sent).status_code == status
