@@ -88,10 +88,14 @@ def _run(num_prompts: int, console: Console) -> None:
     hub_port, api_port = free_port(), free_port()
     hub_url, api_url = f"http://127.0.0.1:{hub_port}", f"http://127.0.0.1:{api_port}"
     admin_key = secrets.token_urlsafe(24)
+    state = STATE.resolve()
+    # Whatever this machine's owner has set up for real is none of the demo's business.
     environment = {
         "HF_ENDPOINT": hub_url,
+        "HF_HOME": str(state / "hf-home"),
         "HF_HUB_DISABLE_XET": "1",
-        "VAR_DIR": str(STATE),
+        "HF_TOKEN": "",
+        "VAR_DIR": str(state),
         "POSTGRES_URL": "",
         "ADMIN_KEY": admin_key,
         "WORKER_PROMPT_COUNT": str(num_prompts),
@@ -99,7 +103,7 @@ def _run(num_prompts: int, console: Console) -> None:
     }
     hub = Service(
         "hub",
-        (f"{ROOT}/scripts/devhub.py", "--port", str(hub_port), "--root", str(STATE / "hub")),
+        (f"{ROOT}/scripts/devhub.py", "--port", str(hub_port), "--root", str(state / "hub")),
         f"{hub_url}/api/models",
     )
     api = Service(
@@ -139,7 +143,7 @@ def _publish(miner: Miner, environment: Mapping[str, str]) -> str:
     )
     if upload.returncode != 0:
         raise DemoError(f"the upload of {miner.repo_id} failed: {upload.stderr}")
-    hub = Hub(endpoint=environment["HF_ENDPOINT"])
+    hub = Hub(endpoint=environment["HF_ENDPOINT"], token=f"hf_{miner.name}")
     return hub.resolve_revision(miner.name, miner.repo_name).revision
 
 

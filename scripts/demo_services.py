@@ -49,6 +49,8 @@ class Stack:
             self.processes[service.name] = subprocess.Popen(
                 [sys.executable, *service.argv],
                 env={**os.environ, **self.environment},
+                # Not where a .env file may name somebody's real database.
+                cwd=self.logs,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

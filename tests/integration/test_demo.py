@@ -34,6 +34,8 @@ def processes_in(directory: Path) -> list[str]:
 
 
 def test_the_demo_leaves_a_leaderboard_and_audio_and_nothing_running(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("POSTGRES_URL=postgresql://nobody@127.0.0.1:9/real\n")
+
     done = subprocess.run(
         DEMO, check=False, cwd=tmp_path, capture_output=True, text=True, timeout=280
     )
