@@ -1,0 +1,14 @@
+"""The exit codes of the programs on chain."""
+
+from __future__ import annotations
+
+from typing import Final
+
+OK: Final = 0
+REFUSED: Final = 1
+"""Something must be changed first; the message says what."""
+SETTINGS: Final = 2
+"""A flag, a setting or a key is wrong or missing."""
+LATER: Final = 3
+"""The hub, the chain or the API does not answer, or it is too early: the same command may succeed
+later."""
