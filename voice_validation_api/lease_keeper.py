@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import copy_context
 from datetime import timedelta
 
 from voice_validation_api.database import DatabaseUnavailableError
@@ -45,7 +46,13 @@ def kept_lease(queue: SubmissionQueue, claim: Claim, lease: timedelta) -> Iterat
         while not ended.wait(interval) and not kept.is_lost():
             _beat(queue, claim, kept)
 
-    thread = threading.Thread(target=beat_on, name=f"lease-{claim.submission_id}", daemon=True)
+    # What the thread logs names the submission too.
+    thread = threading.Thread(
+        target=copy_context().run,
+        args=(beat_on,),
+        name=f"lease-{claim.submission_id}",
+        daemon=True,
+    )
     thread.start()
     try:
         yield kept
@@ -60,4 +67,4 @@ def _beat(queue: SubmissionQueue, claim: Claim, kept: KeptLease) -> None:
     except LeaseLostError:
         kept.lose()
     except DatabaseUnavailableError as error:
-        log.warning("submission=%s no heartbeat: %s", claim.submission_id, error)
+        log.warning("no heartbeat: %s", error)

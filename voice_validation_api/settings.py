@@ -9,6 +9,8 @@ from typing import Literal
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from utilities.logs import LogFormat
+
 
 class ServiceSettings(BaseSettings):
     """What the API and the workers share."""
@@ -41,6 +43,9 @@ class ServiceSettings(BaseSettings):
     hub_token: SecretStr | None = Field(default=None, validation_alias="HF_TOKEN")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", validation_alias="LOG_LEVEL"
+    )
+    log_format: LogFormat = Field(
+        default="text", validation_alias="LOG_FORMAT", description="text, or json: one per line."
     )
 
     @property

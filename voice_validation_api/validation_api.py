@@ -22,6 +22,7 @@ from pydantic import ValidationError
 from utilities.http_server import CannotListenError, bind, serve, url_of
 from utilities.hub import Hub
 from utilities.logs import configure_logging
+from utilities.redaction import secrets_of
 from voice_validation_api import (
     routes_boards,
     routes_models,
@@ -76,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ValidationError as error:
         sys.stderr.write(f"wrong settings: {problems_told(error.errors())}\n")
         return EXIT_SETTINGS
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, settings.log_format, secrets=secrets_of(settings))
     # What is started below is stopped again, whenever the signal comes.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

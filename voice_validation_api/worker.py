@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from utilities.hub import Hub
+from utilities.logs import log_context
 from voice_validation_api.audio_store import AudioStore
 from voice_validation_api.calibration import Calibration
 from voice_validation_api.database import DatabaseUnavailableError, RefusedByDatabaseError
@@ -93,8 +94,11 @@ class Worker:
         return self.calibration is not None and self.calibration.step()
 
     def _work_on(self, claim: Claim) -> None:
-        log.info("%s claimed %s@%s", _told(claim), claim.repo_id, claim.revision)
-        with kept_lease(self.queue, claim, self.settings.lease) as lease:
+        with (
+            log_context(submission=claim.submission_id, evaluation=claim.evaluation_id),
+            kept_lease(self.queue, claim, self.settings.lease) as lease,
+        ):
+            log.info("claimed %s@%s", claim.repo_id, claim.revision)
             try:
                 settlement = self._attempt(
                     claim, lambda: lease.is_lost() or self.stops.now.is_set()
@@ -102,9 +106,9 @@ class Worker:
                 self._settle(claim, settlement)
             except LeaseLostError as error:
                 self.audio.discard(claim.submission_id, claim.evaluation_id)
-                log.warning("%s nothing is written: %s", _told(claim), error)
+                log.warning("nothing is written: %s", error)
             except DatabaseUnavailableError as error:
-                log.warning("%s left until its lease runs out: %s", _told(claim), error)
+                log.warning("left until its lease runs out: %s", error)
 
     def _attempt(self, claim: Claim, interrupted: Callable[[], bool]) -> Settlement:
         """Evaluate, and return what is to be written about it."""
@@ -114,10 +118,10 @@ class Worker:
         except (LeaseLostError, DatabaseUnavailableError):
             raise
         except InterruptedEvaluationError as interruption:
-            log.info("%s interrupted", _told(claim))
+            log.info("interrupted")
             return partial(self.queue.hand_back, claim, log=interruption.log)
         except EvaluationError as error:
-            log.warning("%s %s", _told(claim), error)
+            log.warning("%s", error)
             return partial(
                 self.queue.fail,
                 claim,
@@ -127,7 +131,7 @@ class Worker:
                 log=error.log,
             )
         except Exception:  # the outermost: a bug of ours must not end the worker
-            log.exception("%s unexpected error", _told(claim))
+            log.exception("unexpected error")
             return self._our_error(claim, traceback.format_exc())
 
     def _evaluate(
@@ -145,7 +149,7 @@ class Worker:
         request = self.evaluator.model_request(model_dir, claim.revision)
         evaluated = self.evaluator.run(request, workspace, interrupted)
         result, score = evaluated.result, score_of(evaluated.result)
-        log.info("%s score=%.4f wer=%.4f", _told(claim), score.score, score.wer)
+        log.info("score=%.4f wer=%.4f", score.score, score.wer)
         with disk_errors():
             clips = clips_of(workspace / "out", result)
             kept = self.audio.publish(claim.submission_id, claim.evaluation_id, clips)
@@ -166,13 +170,9 @@ class Worker:
         try:
             persist(settlement, self.stops.now)
         except RefusedByDatabaseError as error:
-            log.exception("%s the database refuses the outcome", _told(claim))
+            log.exception("the database refuses the outcome")
             persist(self._our_error(claim, str(error)), self.stops.now)
 
     def _our_error(self, claim: Claim, detail: str) -> Settlement:
         code = ServiceCode.WORKER_ERROR
         return partial(self.queue.fail, claim, code, public="", detail=detail)
-
-
-def _told(claim: Claim) -> str:
-    return f"submission={claim.submission_id} evaluation={claim.evaluation_id}"

@@ -29,6 +29,7 @@ from pydantic import ValidationError
 
 from utilities.hub import Hub
 from utilities.logs import configure_logging
+from utilities.redaction import secrets_of
 from voice_validation_api.audio_store import AudioStore
 from voice_validation_api.calibration import Calibration
 from voice_validation_api.database import Database
@@ -59,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             name = ".".join(str(part) for part in problem["loc"])
             sys.stderr.write(f"wrong setting {name}: {problem['msg']}\n")
         return EXIT_SETTINGS
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, settings.log_format, secrets=secrets_of(settings))
     # Until there is something to finish, a signal just ends the program, which cleans up.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
