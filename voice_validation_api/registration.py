@@ -9,11 +9,12 @@ from __future__ import annotations
 import logging
 from typing import Final
 
+from utilities.admission import admit
+from utilities.admission_rules import RefusedError
 from utilities.hub import Hub
 from utilities.model_reference import ModelReference
-from voice_validation_api.admission import admit
-from voice_validation_api.admission_rules import RefusedError
 from voice_validation_api.records import NewSubmission, Submission
+from voice_validation_api.refusals import code_of_refusal
 from voice_validation_api.store import Store
 
 UNPINNED: Final = "unpinned"
@@ -38,7 +39,7 @@ def register(store: Store, hub: Hub, reference: ModelReference, *, block: int) -
         snapshot = admit(hub, reference)
     except RefusedError as refusal:
         new = _new_submission(reference, block, reference.revision or UNPINNED)
-        row = store.record_precheck_failure(new, refusal.code, refusal.detail)
+        row = store.record_precheck_failure(new, code_of_refusal(refusal.rule), refusal.detail)
         log.info("submission %d of %s: refused by rule %s", row.id, row.hotkey, refusal.rule)
         return row
     size = snapshot.total_bytes

@@ -8,8 +8,8 @@ from fastapi import APIRouter, Depends, Query
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
+from utilities.admission_rules import RefusedError, check_hash
 from utilities.model_reference import ModelReference
-from voice_validation_api.admission_rules import RefusedError, check_hash
 from voice_validation_api.api_errors import ApiError, error_responses
 from voice_validation_api.api_models import ModelAnswer
 from voice_validation_api.api_requests import EXAMPLE_HOTKEY, ModelQuery, SubmissionRequest

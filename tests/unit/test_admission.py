@@ -11,9 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from utilities.hub import MAX_REPOSITORY_BYTES, RepoFile, RepoSnapshot
-from utilities.model_reference import make_reference
-from voice_validation_api.admission_rules import (
+from utilities.admission_rules import (
     MAX_CONFIG_BYTES,
     MAX_DOCUMENTS,
     MAX_FILES,
@@ -25,7 +23,10 @@ from voice_validation_api.admission_rules import (
     check_revision,
     is_document,
 )
+from utilities.hub import MAX_REPOSITORY_BYTES, RepoFile, RepoSnapshot
+from utilities.model_reference import make_reference
 from voice_validation_api.failures import FailureKind, ServiceCode, kind_of
+from voice_validation_api.refusals import code_of_refusal
 
 REVISION = "ab" * 20
 HOTKEY = "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY"
@@ -123,7 +124,7 @@ def test_a_sharded_model_is_admitted_when_every_shard_is_there() -> None:
 def test_a_file_that_no_model_needs_is_refused_by_its_rule(path: str, rule: str) -> None:
     found = refusal(repository(file("config.json"), WEIGHTS, file(path)))
     assert found.rule == rule
-    assert found.code is ServiceCode.MODEL_REFUSED
+    assert code_of_refusal(found.rule) is ServiceCode.MODEL_REFUSED
     assert path in found.detail
     assert found.detail.startswith(f"[{rule}] ")
     assert "Remove it" in found.remedy
@@ -138,7 +139,7 @@ def test_a_repository_that_not_everyone_can_read_is_refused(
 ) -> None:
     found = refusal(replace(PLAIN, **changes))
     assert found.rule == rule
-    assert kind_of(found.code) is FailureKind.REPOSITORY
+    assert kind_of(code_of_refusal(found.rule)) is FailureKind.REPOSITORY
 
 
 def test_eighteen_gigabytes_are_admitted_and_a_byte_more_is_refused() -> None:
@@ -275,4 +276,4 @@ def test_a_hub_that_gives_another_commit_than_asked_for_is_not_believed() -> Non
     check_revision(PLAIN, replace(REFERENCE, revision=REVISION))  # type: ignore[arg-type]
     with pytest.raises(RefusedError, match=REVISION) as caught:
         check_revision(PLAIN, replace(REFERENCE, revision="ef" * 20))  # type: ignore[arg-type]
-    assert caught.value.code is ServiceCode.REVISION_NOT_FOUND
+    assert code_of_refusal(caught.value.rule) is ServiceCode.REVISION_NOT_FOUND

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scoring.tts.parler import config as evaluator
-from voice_validation_api.architecture import problems_of_parler_config
+from utilities.admission_architecture import problems_of_parler_config
 
 CONFIG: dict[str, Any] = {
     "model_type": "parler_tts",

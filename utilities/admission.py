@@ -1,7 +1,20 @@
-"""Admission: asks the hub about a submission and lets the rules judge. No model is downloaded."""
+"""Admission: asks the hub about a submission and lets the rules judge. No model is downloaded.
+
+The service admits with it, and miners ask it before they commit.
+"""
 
 from __future__ import annotations
 
+from utilities.admission_rules import (
+    RefusedError,
+    Rule,
+    check_access,
+    check_documents,
+    check_files,
+    check_revision,
+    document_limit,
+    is_document,
+)
 from utilities.hub import Hub
 from utilities.hub_errors import (
     HubError,
@@ -11,16 +24,6 @@ from utilities.hub_errors import (
 )
 from utilities.hub_snapshot import RepoSnapshot
 from utilities.model_reference import ModelReference
-from voice_validation_api.admission_rules import (
-    RefusedError,
-    check_access,
-    check_documents,
-    check_files,
-    check_revision,
-    document_limit,
-    is_document,
-)
-from voice_validation_api.failures import ServiceCode
 
 
 def admit(hub: Hub, reference: ModelReference) -> RepoSnapshot:
@@ -50,11 +53,11 @@ def admit(hub: Hub, reference: ModelReference) -> RepoSnapshot:
 
 def _refusal(error: HubError) -> RefusedError:
     """What a definite answer of the hub means for the submission."""
-    rule, code = "repository-public", ServiceCode.REPOSITORY_NOT_FOUND
+    rule: Rule = "repository-public"
     if isinstance(error, RepositoryGatedError):
-        rule, code = "repository-not-gated", ServiceCode.REPOSITORY_NOT_PUBLIC
+        rule = "repository-not-gated"
     elif isinstance(error, RevisionMissingError):
-        rule, code = "revision-exists", ServiceCode.REVISION_NOT_FOUND
+        rule = "revision-exists"
     elif isinstance(error, RepositoryRenamedError):
-        rule, code = "repository-name", ServiceCode.REPOSITORY_NOT_FOUND
-    return RefusedError(rule, code, error.message, error.remedy)
+        rule = "repository-name"
+    return RefusedError(rule, error.message, error.remedy)

@@ -10,13 +10,13 @@ import json
 from collections.abc import Callable, Mapping
 from pathlib import PurePosixPath
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, ClassVar, Final, Literal, TypeAlias
 
+from utilities.admission_architecture import ARCHITECTURE, problems_of_parler_config
+from utilities.errors import SubnetError
 from utilities.hub import MAX_REPOSITORY_BYTES
 from utilities.hub_snapshot import RepoFile, RepoSnapshot
 from utilities.model_reference import ModelReference, submission_hash
-from voice_validation_api.architecture import ARCHITECTURE, problems_of_parler_config
-from voice_validation_api.failures import ServiceCode
 
 CONFIG: Final = "config.json"
 SINGLE_WEIGHTS: Final = "model.safetensors"
@@ -42,12 +42,36 @@ OTHER_WEIGHTS_SUFFIXES: Final = frozenset(
 )
 
 
-class RefusedError(Exception):
-    """A submission breaks a rule. ``code`` says what kind of failure it is."""
+Rule: TypeAlias = Literal[
+    "architecture",
+    "config-present",
+    "config-readable",
+    "config-size",
+    "file-count",
+    "flat-weights",
+    "no-auto-map",
+    "no-code",
+    "no-pickle",
+    "only-safetensors",
+    "repository-name",
+    "repository-not-gated",
+    "repository-public",
+    "repository-size",
+    "revision-exists",
+    "submission-hash",
+    "weights-complete",
+    "weights-present",
+]
 
-    def __init__(self, rule: str, code: ServiceCode, message: str, remedy: str) -> None:
-        super().__init__(message)
-        self.rule, self.code, self.message, self.remedy = rule, code, message, remedy
+
+class RefusedError(SubnetError):
+    """A submission breaks a rule."""
+
+    code: ClassVar[str] = "SUBMISSION_REFUSED"
+
+    def __init__(self, rule: Rule, message: str, remedy: str) -> None:
+        super().__init__(message, remedy)
+        self.rule: Rule = rule
 
     @property
     def detail(self) -> str:
@@ -98,7 +122,6 @@ def check_revision(snapshot: RepoSnapshot, reference: ModelReference) -> None:
     if reference.revision not in {None, snapshot.revision}:
         raise RefusedError(
             "revision-exists",
-            ServiceCode.REVISION_NOT_FOUND,
             f"{snapshot.repo_id} has no commit {reference.revision}; the hub gave "
             f"{snapshot.revision}",
             "Commit the full id of a commit, not of another git object.",
@@ -110,14 +133,12 @@ def check_access(snapshot: RepoSnapshot) -> None:
     if snapshot.private:
         raise RefusedError(
             "repository-public",
-            ServiceCode.REPOSITORY_NOT_PUBLIC,
             f"the repository {snapshot.repo_id} is private",
             "Make it public and commit again.",
         )
     if snapshot.gated:
         raise RefusedError(
             "repository-not-gated",
-            ServiceCode.REPOSITORY_NOT_PUBLIC,
             f"the repository {snapshot.repo_id} is gated",
             "Switch off access requests in its settings and commit again.",
         )
@@ -249,7 +270,7 @@ def _has_key(document: object, key: str) -> bool:
     return False
 
 
-def _refused_file(rule: str, file: RepoFile, why: str) -> RefusedError:
+def _refused_file(rule: Rule, file: RepoFile, why: str) -> RefusedError:
     return _refused(
         rule,
         f"the repository holds {file.path!r:.200}, which {why}",
@@ -257,5 +278,5 @@ def _refused_file(rule: str, file: RepoFile, why: str) -> RefusedError:
     )
 
 
-def _refused(rule: str, message: str, remedy: str) -> RefusedError:
-    return RefusedError(rule, ServiceCode.MODEL_REFUSED, message, f"{remedy}.")
+def _refused(rule: Rule, message: str, remedy: str) -> RefusedError:
+    return RefusedError(rule, message, f"{remedy}.")
