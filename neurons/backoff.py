@@ -1,4 +1,4 @@
-"""How long to wait after a failure: longer after each, up to a cap, and never in step with others."""
+"""How long to wait after a failure: longer after each, up to a cap, and not in step with others."""
 
 from __future__ import annotations
 
