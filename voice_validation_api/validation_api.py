@@ -34,9 +34,8 @@ from voice_validation_api.api_errors import install_error_handlers, problems_tol
 from voice_validation_api.api_limits import BodyLimitMiddleware
 from voice_validation_api.api_services import Services
 from voice_validation_api.api_settings import ApiSettings
-from voice_validation_api.database import Database
-from voice_validation_api.postgres import NO_USABLE_DATABASE, ensure_postgres
-from voice_validation_api.postgres_keeper import kept_alive
+from voice_validation_api.database_access import open_database
+from voice_validation_api.postgres import NO_USABLE_DATABASE
 from voice_validation_api.store import Store
 
 VERSION = "1.0.0"
@@ -93,35 +92,22 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(settings: ApiSettings, listener: socket) -> int:
     with ExitStack() as resources:
         try:
-            database = _open_database(settings, resources)
+            size = settings.database_connections
+            access = resources.enter_context(
+                open_database(settings, size=size, application="validation-api")
+            )
         except NO_USABLE_DATABASE as error:
             log.critical("no usable database (POSTGRES_URL says which one): %s", error)
             return EXIT_DATABASE
         if settings.admin_key is None:
             log.warning("ADMIN_KEY is unset: nobody can submit models")
-        store = Store(database)
-        if settings.postgres_url is None:
-            resources.enter_context(kept_alive(settings.var_dir, store.ping))
         token = settings.hub_token
         hub = Hub(endpoint=settings.hub_endpoint, token=token.get_secret_value() if token else None)
-        app = create_app(Services(store, hub, settings))
+        app = create_app(Services(Store(access.pool), hub, settings))
         log.info("listening on %s", url_of(listener))
         serve(app, listener)
     log.info("stopped")
     return 0
-
-
-def _open_database(settings: ApiSettings, resources: ExitStack) -> Database:
-    url = settings.postgres_url
-    dsn = resources.enter_context(
-        ensure_postgres(
-            url.get_secret_value() if url else None,
-            settings.var_dir,
-            wait_seconds=settings.postgres_wait_seconds,
-        )
-    )
-    size = settings.database_connections
-    return resources.enter_context(closing(Database(dsn, size=size, application="validation-api")))
 
 
 def _settings(argv: Sequence[str] | None) -> ApiSettings:

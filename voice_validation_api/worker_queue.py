@@ -21,7 +21,7 @@ import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from datetime import timedelta
 from typing import Any
 
@@ -32,14 +32,12 @@ from utilities.logs import configure_logging
 from utilities.redaction import secrets_of
 from voice_validation_api.audio_store import AudioStore
 from voice_validation_api.calibration import Calibration
-from voice_validation_api.database import Database
+from voice_validation_api.database_access import DatabaseAccess, open_database
 from voice_validation_api.evaluation import Evaluator
 from voice_validation_api.launchers.base import Launcher, LauncherUnavailableError
 from voice_validation_api.launchers.choose import choose_launcher
-from voice_validation_api.postgres import NO_USABLE_DATABASE, ensure_postgres
-from voice_validation_api.postgres_keeper import kept_alive
+from voice_validation_api.postgres import NO_USABLE_DATABASE
 from voice_validation_api.settings import WorkerSettings
-from voice_validation_api.store import Store
 from voice_validation_api.submission_queue import SubmissionQueue
 from voice_validation_api.wakeup import Stop, Wakeup
 from voice_validation_api.worker import Stops, Worker
@@ -75,29 +73,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(settings: WorkerSettings, launcher: Launcher, resources: ExitStack) -> int:
-    url = settings.postgres_url
     queues = settings.queue_count
     try:
-        dsn = resources.enter_context(
-            ensure_postgres(
-                url.get_secret_value() if url else None,
-                settings.var_dir,
-                wait_seconds=settings.postgres_wait_seconds,
-            )
-        )
         # A queue and its heartbeat need a connection each, the watch over Postgres another.
-        database = Database(dsn, size=2 * queues + 1, application="worker")
+        access = resources.enter_context(
+            open_database(settings, size=2 * queues + 1, application="worker")
+        )
     except NO_USABLE_DATABASE as error:
         log.critical("no usable database: %s. POSTGRES_URL says which one is used.", error)
         return EXIT_DATABASE
-    resources.enter_context(closing(database))
-    if url is None:
-        resources.enter_context(kept_alive(settings.var_dir, Store(database).ping))
     workspaces = resources.enter_context(worker_workspaces(settings.var_dir / "work"))
     stops = Stops(soon=Stop(), now=Stop())
     workers = [
-        _worker(settings, number, dsn, database, launcher, workspaces, stops)
-        for number in range(queues)
+        _worker(settings, number, access, launcher, workspaces, stops) for number in range(queues)
     ]
     _install_signals(stops)
     log.info("working with %d queues, launcher=%s", queues, type(launcher).__name__)
@@ -107,8 +95,7 @@ def _run(settings: WorkerSettings, launcher: Launcher, resources: ExitStack) -> 
 def _worker(
     settings: WorkerSettings,
     number: int,
-    dsn: str,
-    database: Database,
+    access: DatabaseAccess,
     launcher: Launcher,
     workspaces: Workspaces,
     stops: Stops,
@@ -121,7 +108,7 @@ def _worker(
         threads=max(1, len(os.sched_getaffinity(0)) // settings.queue_count),
     )
     name = f"{socket.gethostname()[:64]}:{os.getpid()}:{number}:{secrets.token_hex(4)}"
-    queue = SubmissionQueue(database, worker_id=name, lease=settings.lease)
+    queue = SubmissionQueue(access.pool, worker_id=name, lease=settings.lease)
     # One queue is enough for the few voices.
     calibrates = settings.calibration and number == 0
     token = settings.hub_token
@@ -130,7 +117,7 @@ def _worker(
     return Worker(
         settings=settings,
         queue=queue,
-        wakeup=Wakeup(dsn, stops.soon),
+        wakeup=Wakeup(access.dsn, stops.soon),
         hub=Hub(endpoint=settings.hub_endpoint, token=token.get_secret_value() if token else None),
         evaluator=evaluator,
         audio=audio,
