@@ -1,0 +1,124 @@
+"""The validation API as the programs on chain call it: bounded in bytes and time, typed errors."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from typing import Any, ClassVar, Final
+
+import httpx2
+
+from utilities.errors import SubnetError
+
+MAX_ANSWER_BYTES: Final = 64 * 1_024 * 1_024
+TIMEOUT_SECONDS: Final = 30.0
+"""For connecting and for every read."""
+ANSWER_SECONDS: Final = 120.0
+"""For a whole answer, however steadily it trickles."""
+
+_SAY_LATER: Final = frozenset({408, 425, 429})
+_MAX_MESSAGE_CHARS: Final = 500
+
+
+class ServiceError(SubnetError):
+    """The validation API does not do, or does not show, what was asked for."""
+
+
+class ServiceUnavailableError(ServiceError):
+    """It does not answer, or says that it cannot now."""
+
+    code: ClassVar[str] = "API_UNAVAILABLE"
+    transient: ClassVar[bool] = True
+
+
+class ServiceRefusedError(ServiceError):
+    """It refuses the request. ``status`` is that of HTTP, ``reason`` the API's own code."""
+
+    code: ClassVar[str] = "API_REFUSED"
+
+    def __init__(self, status: int, reason: str, message: str, remedy: str) -> None:
+        super().__init__(message, remedy)
+        self.status, self.reason = status, reason
+
+
+class ServiceAnswerError(ServiceError):
+    """Its answer is not what such an API answers."""
+
+    code: ClassVar[str] = "API_ANSWER_WRONG"
+
+
+class ServiceApi:
+    """One validation API. Every method raises ``ServiceError``."""
+
+    def __init__(self, url: str) -> None:
+        """``url`` has no slash at its end."""
+        self.url: Final = url
+        self._client = httpx2.Client(base_url=url, timeout=TIMEOUT_SECONDS)
+
+    def close(self) -> None:
+        """Drop the connections."""
+        self._client.close()
+
+    def get(self, path: str, **params: str | int) -> Any:
+        """The JSON that ``GET path`` answers."""
+        return self._ask("GET", path, params=params)
+
+    def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> Any:
+        """The JSON that ``POST path`` answers; ``body`` is JSON."""
+        sent = {**headers, "Content-Type": "application/json"}
+        return self._ask("POST", path, content=body, headers=sent)
+
+    def _ask(self, method: str, path: str, **request: Any) -> Any:
+        where = f"{method} {self.url}{path}"
+        try:
+            with self._client.stream(method, path, **request) as response:
+                body = _bounded(response, where)
+        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+            raise ServiceUnavailableError(
+                f"{where}: {type(error).__name__}: {error}",
+                "Try again later. If it lasts, check the address of the API.",
+            ) from error
+        if response.is_success:
+            return _parsed(body, where)
+        raise _refusal(response.status_code, body, where)
+
+
+def _bounded(response: httpx2.Response, where: str) -> bytes:
+    body = bytearray()
+    deadline = time.monotonic() + ANSWER_SECONDS
+    for chunk in response.iter_bytes():
+        body += chunk
+        if time.monotonic() > deadline:
+            raise ServiceUnavailableError(
+                f"{where}: the answer takes longer than {ANSWER_SECONDS:.0f} s",
+                "Try again later. If it lasts, look at the network.",
+            )
+        if len(body) > MAX_ANSWER_BYTES:
+            raise ServiceAnswerError(
+                f"{where} answers more than {MAX_ANSWER_BYTES:,} bytes",
+                "Tell the API's operator, or check its address.",
+            )
+    return bytes(body)
+
+
+def _parsed(body: bytes, where: str) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise ServiceAnswerError(
+            f"{where} answers no JSON: {error}", "Check the address of the API."
+        ) from error
+
+
+def _refusal(status: int, body: bytes, where: str) -> ServiceError:
+    """The error that an answer other than success means; its body may be anybody's."""
+    try:
+        told = json.loads(body)["error"]
+        reason, message, remedy = (str(told[key]) for key in ("code", "message", "remedy"))
+    except (ValueError, RecursionError, KeyError, TypeError):
+        reason, message, remedy = "UNKNOWN", "no reason given", "Check the address of the API."
+    message = f"{where} answers {status} {reason}: {message}"[:_MAX_MESSAGE_CHARS]
+    if status >= 500 or status in _SAY_LATER:
+        return ServiceUnavailableError(message, remedy[:_MAX_MESSAGE_CHARS])
+    return ServiceRefusedError(status, reason, message, remedy[:_MAX_MESSAGE_CHARS])
