@@ -41,12 +41,27 @@ class Neuron:
 
 
 @dataclass(frozen=True)
+class SubnetRules:
+    """What a subnet asks of its validators; the first three in blocks.
+
+    ``tempo`` is the length of an epoch. After ``activity_cutoff`` without new weights a validator
+    counts no more; within ``weights_rate_limit`` of its last it can set none.
+    """
+
+    tempo: int
+    activity_cutoff: int
+    weights_rate_limit: int
+    weights_version: int
+
+
+@dataclass(frozen=True)
 class Metagraph:
     """A subnet's neurons, by uid, after ``block``."""
 
     netuid: int
     block: int
     neurons: tuple[Neuron, ...]
+    rules: SubnetRules
 
 
 @dataclass(frozen=True)
@@ -123,7 +138,13 @@ class Chain:
             )
             for neuron in graph.neurons
         )
-        return Metagraph(netuid, graph.block, neurons)
+        rules = SubnetRules(
+            tempo=graph.tempo,
+            activity_cutoff=int(graph.raw["activity_cutoff"]),
+            weights_rate_limit=int(graph.raw["weights_rate_limit"]),
+            weights_version=int(graph.raw["weights_version"]),
+        )
+        return Metagraph(netuid, graph.block, neurons, rules)
 
     def commitments(self, netuid: int, *, block: int | None = None) -> tuple[Commitment, ...]:
         """Everything committed on a subnet, oldest first, now or after a past block."""

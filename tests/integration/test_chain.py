@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from devnet_helpers import NETUID, RunningDevnet, new_wallet, running_devnet
 
-from utilities.chain import MAX_COMMITMENT_BYTES, Chain
+from utilities.chain import MAX_COMMITMENT_BYTES, Chain, SubnetRules
 from utilities.chain_errors import (
     ChainRefusedError,
     ChainUnreachableError,
@@ -30,6 +30,14 @@ def devnet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDevnet]:
 def chain(devnet: RunningDevnet) -> Iterator[Chain]:
     with Chain(devnet.url) as chain:
         yield chain
+
+
+def test_the_subnets_rules_are_read(devnet: RunningDevnet, chain: Chain) -> None:
+    devnet.rule("ActivityCutoff", 777)
+    rules = chain.metagraph(NETUID).rules
+    assert rules == SubnetRules(
+        tempo=1_000, activity_cutoff=777, weights_rate_limit=100, weights_version=0
+    )
 
 
 def test_neurons_are_read(devnet: RunningDevnet, chain: Chain, tmp_path: Path) -> None:
