@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import httpx2
@@ -112,6 +113,18 @@ class Hub:
         Raises TooLargeError, DiskFullError, StorageError and what ``resolve_revision`` raises;
         ValueError for a revision that is not pinned.
         """
+        snapshot = self.model_snapshot(repo_id, revision, max_bytes=max_bytes)
+        self.fetch(snapshot, into, progress=progress)
+        return into
+
+    def model_snapshot(
+        self, repo_id: str, revision: str, *, max_bytes: int = MAX_REPOSITORY_BYTES
+    ) -> RepoSnapshot:
+        """The model's files, and no others, of a pinned revision that anybody may download.
+
+        Reads metadata only. Raises TooLargeError and what ``resolve_revision`` raises; ValueError
+        for a revision that is not pinned.
+        """
         if not is_pinned(revision):
             raise ValueError(f"the revision must be 40 hex digits, not {revision!r:.100}")
         namespace, _, name = repo_id.partition("/")
@@ -123,14 +136,21 @@ class Hub:
             )
         if snapshot.gated:
             raise gated(repo_id)
-        files = model_files(snapshot)
-        total = sum(file.size for file in files)
-        if total > max_bytes:
-            raise _too_large(f"the model in {repo_id}@{revision}", total, max_bytes)
-        with translated(repo_id, revision):
+        model = replace(snapshot, files=model_files(snapshot))
+        if model.total_bytes > max_bytes:
+            raise _too_large(f"the model in {repo_id}@{revision}", model.total_bytes, max_bytes)
+        return model
+
+    def fetch(
+        self, snapshot: RepoSnapshot, into: Path, *, progress: Progress | None = None
+    ) -> None:
+        """Make the files of ``snapshot`` be in the directory ``into``, as ``download_revision``.
+
+        Raises DiskFullError, StorageError, FileMissingError and HubUnreachableError.
+        """
+        with translated(snapshot.repo_id, snapshot.revision):
             into.mkdir(parents=True, exist_ok=True)
-            fetch_files(self._opened, snapshot, files, into, progress)
-        return into
+            fetch_files(self._opened, snapshot, snapshot.files, into, progress)
 
     @contextmanager
     def _opened(self, snapshot: RepoSnapshot, path: str, start: int) -> Iterator[httpx2.Response]:

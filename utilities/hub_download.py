@@ -45,6 +45,11 @@ def fetch_files(
         progress(done, total)
 
 
+def is_whole(snapshot: RepoSnapshot, directory: Path) -> bool:
+    """Whether ``directory`` holds every file of ``snapshot``, byte for byte. Reads them all."""
+    return all(_is_intact(directory / file.path, file) for file in snapshot.files)
+
+
 def corrupt(snapshot: RepoSnapshot, path: str) -> HubUnreachableError:
     """The error for a content that is not what the metadata promise."""
     return HubUnreachableError(

@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from utilities.logs import LogFormat
@@ -68,7 +68,7 @@ class WorkerSettings(ServiceSettings):
     gpu_ids: str = Field(
         default="",
         pattern=r"^(\d+(,\d+)*)?$",
-        description="GPUs by number, one per queue in turn, such as 0,1. Empty: CPU.",
+        description="GPUs by number, one per queue, such as 0,1. Empty: CPU.",
     )
     launcher: Literal["auto", "process", "docker"] = "auto"
     drain: bool = Field(default=False, description="Exit when nothing is left to claim.")
@@ -105,12 +105,29 @@ class WorkerSettings(ServiceSettings):
     )
     max_repository_bytes: int = Field(default=18 * 10**9, gt=0)
 
+    @field_validator("gpu_ids")
+    @classmethod
+    def _one_gpu_per_queue(cls, gpu_ids: str, info: ValidationInfo) -> str:
+        gpus, queues = _numbers(gpu_ids), info.data.get("queues")
+        if len(set(gpus)) < len(gpus):
+            raise ValueError(f"{gpu_ids} names a GPU twice: each queue needs one of its own")
+        if gpus and queues is not None and queues > len(gpus):
+            raise ValueError(
+                f"{queues} queues cannot share {len(gpus)} GPUs: name more GPUs or ask for fewer "
+                "queues"
+            )
+        return gpu_ids
+
     @property
     def gpus(self) -> tuple[int, ...]:
         """The GPUs by number; none means the processor."""
-        return tuple(int(number) for number in self.gpu_ids.split(",") if number)
+        return _numbers(self.gpu_ids)
 
     @property
     def queue_count(self) -> int:
         """Evaluations at the same time."""
         return self.queues or max(1, len(self.gpus))
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in text.split(",") if number)

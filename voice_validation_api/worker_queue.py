@@ -104,7 +104,7 @@ def _worker(
     evaluator = Evaluator(
         settings,
         launcher,
-        gpu=gpus[number % len(gpus)] if gpus else None,
+        gpu=gpus[number] if gpus else None,
         threads=max(1, len(os.sched_getaffinity(0)) // settings.queue_count),
     )
     name = f"{socket.gethostname()[:64]}:{os.getpid()}:{number}:{secrets.token_hex(4)}"
@@ -163,7 +163,7 @@ def _settings(argv: Sequence[str] | None) -> WorkerSettings:
     lines = (__doc__ or "").split("\n\n")
     parser = argparse.ArgumentParser(description=lines[0], epilog=lines[-1])
     parser.add_argument("--queues", type=int, help="evaluations at the same time")
-    parser.add_argument("--gpu-ids", help="GPUs by number, one per queue in turn, such as 0,1")
+    parser.add_argument("--gpu-ids", help="GPUs by number, one per queue, such as 0,1")
     parser.add_argument("--launcher", choices=["auto", "process", "docker"])
     parser.add_argument(
         "--drain", action="store_true", default=None, help="exit when nothing is left to claim"
