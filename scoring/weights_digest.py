@@ -88,7 +88,15 @@ def weights_digest(directory: Path) -> str:
     Raises SafetensorsError when there is no safetensors file, one is malformed, or a tensor name
     occurs twice; OSError when a file cannot be read.
     """
-    paths = find_safetensors(directory)
+    return weights_digest_of(find_safetensors(directory))
+
+
+def weights_digest_of(paths: Iterable[Path]) -> str:
+    """The weights digest of a checkpoint whose safetensors files are ``paths``.
+
+    Raises SafetensorsError when one is malformed or a tensor name occurs twice; OSError when a
+    file cannot be read.
+    """
     with ExitStack() as stack:
         located = merge_headers((path, stack.enter_context(path.open("rb"))) for path in paths)
         hasher = WeightsHasher(len(located))

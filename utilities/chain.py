@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
@@ -65,11 +66,21 @@ class Metagraph:
 
 
 @dataclass(frozen=True)
+class Reveal:
+    """A text that was sealed, and the block in which the chain opened it."""
+
+    block: int
+    text: str
+
+
+@dataclass(frozen=True)
 class Commitment:
     """What a hotkey has published. ``text`` is what can be read of it: None while it is sealed.
 
     ``block`` is that of the commitment, for a revealed one that of the reveal: the chain forgets
-    the other. ``uid`` is None when the hotkey is no longer registered.
+    the other. ``uid`` is None when the hotkey is no longer registered. ``sealed_digest`` is the
+    sha256 of what is still sealed, in hex; ``reveals`` are the newest that the chain keeps, oldest
+    first, whatever the hotkey committed since.
     """
 
     hotkey: str
@@ -78,6 +89,8 @@ class Commitment:
     status: CommitmentStatus
     text: str | None
     reveal_round: int | None
+    sealed_digest: str | None = None
+    reveals: tuple[Reveal, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -117,6 +130,11 @@ class Chain:
         with self._connected() as client:
             return int(client.block)
 
+    def finalized_block(self) -> int:
+        """The height up to which the chain cannot change any more."""
+        with self._connected() as client:
+            return int(client.finalized_block)
+
     def metagraph(self, netuid: int, *, block: int | None = None) -> Metagraph:
         """The neurons of a subnet, now or after a past block."""
         with self._connected() as client:
@@ -147,7 +165,10 @@ class Chain:
         return Metagraph(netuid, graph.block, neurons, rules)
 
     def commitments(self, netuid: int, *, block: int | None = None) -> tuple[Commitment, ...]:
-        """Everything committed on a subnet, oldest first, now or after a past block."""
+        """Everything committed on a subnet, oldest first, now or after a past block.
+
+        Raises HistoryPrunedError, among the others, where the node has forgotten that block.
+        """
         with self._connected() as client:
             found = client.subnets.commitments(netuid, block=block)
         commitments = [
@@ -158,6 +179,8 @@ class Chain:
                 status=entry.status,
                 text=_text_of(entry),
                 reveal_round=entry.reveal_round,
+                sealed_digest=_sealed_digest(entry.fields),
+                reveals=tuple(Reveal(block, text) for block, text in entry.revealed),
             )
             for entry in found.values()
         ]
@@ -227,6 +250,15 @@ def _check_size(data: bytes, limit: int) -> None:
         raise CommitmentTooLongError(
             f"the commitment has {len(data)} bytes, more than {limit}", "Shorten it."
         )
+
+
+def _sealed_digest(fields: Sequence[Any]) -> str | None:
+    sealed = [
+        bytes.fromhex(str(field["TimelockEncrypted"]["encrypted"]).removeprefix("0x"))
+        for field in fields
+        if isinstance(field, dict) and "TimelockEncrypted" in field
+    ]
+    return hashlib.sha256(b"".join(sealed)).hexdigest() if sealed else None
 
 
 def _text_of(entry: Any) -> str | None:

@@ -13,6 +13,8 @@ from utilities.errors import SubnetError
 
 _TOO_SOON = frozenset({"SpaceLimitExceeded", "TooManyUnrevealedCommits"})
 """Errors that go away with the next epoch, though the SDK does not call them rate limits."""
+_PRUNED = "State discarded"
+"""How the SDK's message begins; the error's type is private to it."""
 
 
 class ChainError(SubnetError):
@@ -51,6 +53,12 @@ class ChainRefusedError(ChainError):
     code: ClassVar[str] = "CHAIN_REFUSED"
 
 
+class HistoryPrunedError(ChainError):
+    """The node has forgotten what the chain held at that block."""
+
+    code: ClassVar[str] = "HISTORY_PRUNED"
+
+
 class CommitmentTooLongError(ChainError):
     """More bytes than a commitment may have."""
 
@@ -82,6 +90,8 @@ def from_chain(error: Any, endpoint: str) -> ChainError:
         return NotRegisteredError(message, "Register the hotkey on the subnet.")
     if error.code == bt.ErrorCode.SUBNET_NOT_EXISTS:
         return SubnetMissingError(message, "Check the netuid and the network.")
+    if str(error).startswith(_PRUNED):
+        return HistoryPrunedError(str(error), "Ask a node that keeps history: --subtensor.network.")
     if error.code == bt.ErrorCode.UNKNOWN and error.name is None:
         # No error of the chain's own: the SDK wraps broken connections so while it submits.
         return _unreachable(endpoint, error)

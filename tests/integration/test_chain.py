@@ -73,6 +73,12 @@ def test_sealed_texts_are_seen_but_not_read(
     [newest] = chain.commitments(NETUID)[-1:]
     assert (newest.status, newest.text, newest.block) == ("sealed", None, receipt.block)
     assert newest.reveal_round == receipt.reveal_round
+    assert newest.sealed_digest is not None
+    assert newest.reveals == ()
+    chain.commit_sealed(NETUID, "later", miner, reveal_in="1h")
+    [again] = chain.commitments(NETUID)[-1:]
+    assert again.sealed_digest not in {None, newest.sealed_digest}
+    assert chain.finalized_block() == again.block
 
 
 def test_impossible_commitments_are_typed(
