@@ -122,7 +122,7 @@ def test_where_a_recogniser_is_kept_is_no_part_of_the_protocol() -> None:
         ("tts/prompt_stream/lines.json", "prompts"),
         ("tts/total.py", "formula"),
         ("tts/human_floor.json", "formula"),
-        ("competition.py", None),
+        ("competition/allocation.py", None),
     ],
 )
 def test_a_change_of_code_or_data_changes_its_component_alone(
