@@ -1,4 +1,4 @@
-"""One evaluation in the hands of a worker: download, launch, take the result in.
+"""One evaluation in the hands of a worker: launch it, take the result in.
 
 It knows nothing of queue or database. Whatever goes wrong is an ``EvaluationError`` with the code
 that says whose fault it is.
@@ -12,21 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from scoring.contract import ReferenceVoice, TtsRequest, TtsResult
-from utilities.errors import SubnetError
-from utilities.hub import Hub
-from utilities.hub_errors import (
-    DiskFullError,
-    FileMissingError,
-    HubUnreachableError,
-    InvalidRepositoryNameError,
-    RepositoryGatedError,
-    RepositoryMissingError,
-    RepositoryRenamedError,
-    RevisionMissingError,
-    StorageError,
-    TooLargeError,
-)
+from scoring.contract import ParlerModel, ReferenceVoice, TtsRequest, TtsResult
 from voice_validation_api.evaluation_requests import COMPETITION, model_request, voice_request
 from voice_validation_api.failures import AnyCode, ServiceCode
 from voice_validation_api.launchers.base import Ending, Job, Launcher, Limits, Outcome
@@ -40,20 +26,6 @@ from voice_validation_api.settings import WorkerSettings
 _AUDIO_BYTES_PER_SECOND = 48_000 * 4
 _OTHER_OUTPUT_BYTES = 256 << 20
 """For the result and the caches of libraries."""
-
-# The first class that an error is an instance of decides.
-_HUB_CODES: tuple[tuple[type[SubnetError], ServiceCode], ...] = (
-    (HubUnreachableError, ServiceCode.HUB_UNREACHABLE),
-    (DiskFullError, ServiceCode.WORKER_DISK_FULL),
-    (StorageError, ServiceCode.WORKER_ERROR),
-    (RepositoryGatedError, ServiceCode.REPOSITORY_NOT_PUBLIC),
-    (RevisionMissingError, ServiceCode.REVISION_NOT_FOUND),
-    (RepositoryMissingError, ServiceCode.REPOSITORY_NOT_FOUND),
-    (RepositoryRenamedError, ServiceCode.REPOSITORY_NOT_FOUND),
-    (InvalidRepositoryNameError, ServiceCode.REPOSITORY_NOT_FOUND),
-    (TooLargeError, ServiceCode.MODEL_REFUSED),
-    (FileMissingError, ServiceCode.MODEL_REFUSED),
-)
 
 
 class EvaluationError(Exception):
@@ -81,33 +53,6 @@ class Evaluated:
 
     result: TtsResult
     log: str
-
-
-def download(
-    hub: Hub,
-    repo_id: str,
-    revision: str,
-    into: Path,
-    *,
-    max_bytes: int,
-    interrupted: Callable[[], bool],
-) -> Path:
-    """Fetch a pinned revision. Raises EvaluationError and InterruptedEvaluationError."""
-
-    def check(_done: int, _total: int) -> None:
-        if interrupted():
-            raise InterruptedEvaluationError
-
-    try:
-        with disk_errors():
-            return hub.download_revision(
-                repo_id, revision, into, max_bytes=max_bytes, progress=check
-            )
-    except SubnetError as error:
-        code = next((code for kind, code in _HUB_CODES if isinstance(error, kind)), None)
-        if code is None:
-            raise
-        raise EvaluationError(code, f"{error.message}. {error.remedy}") from error
 
 
 class Evaluator:
@@ -166,12 +111,21 @@ def _read(job: Job, outcome: Outcome) -> Evaluated:
     if result.failure is not None:
         failure = result.failure
         # Paths of this machine are nobody else's business.
-        public = f"{failure.message} {failure.remedy}".replace(f"{job.workspace}/", "").strip()
+        public = _without_places(f"{failure.message} {failure.remedy}".strip(), job)
         raise EvaluationError(failure.code, public, detail=failure.message, log=outcome.log)
     if outcome.exit_code != 0:
         detail = f"a score, and yet exit code {outcome.exit_code}"
         raise _ours(ServiceCode.RESULT_INVALID, detail, outcome)
     return Evaluated(result, outcome.log)
+
+
+def _without_places(text: str, job: Job) -> str:
+    places = [job.workspace]
+    if isinstance(job.request.synthesiser, ParlerModel):
+        places.append(job.request.synthesiser.model_dir.parent)
+    for place in places:
+        text = text.replace(f"{place}/", "")
+    return text
 
 
 @contextmanager

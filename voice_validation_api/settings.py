@@ -104,6 +104,17 @@ class WorkerSettings(ServiceSettings):
         default=None, ge=2**28, description="Address space of an evaluation; unset: no limit."
     )
     max_repository_bytes: int = Field(default=18 * 10**9, gt=0)
+    cache_bytes: int = Field(
+        default=50 * 10**9,
+        ge=0,
+        description="Downloaded models are kept up to here; the ones in use always.",
+    )
+    min_free_bytes: int = Field(
+        default=2 * 10**9,
+        ge=0,
+        description="With less than this free on the disk of var_dir, models are removed from the "
+        "cache, and if that is not enough nothing is claimed until a quarter more is free.",
+    )
 
     @field_validator("gpu_ids")
     @classmethod

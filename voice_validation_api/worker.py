@@ -23,10 +23,11 @@ from voice_validation_api.evaluation import (
     Evaluator,
     InterruptedEvaluationError,
     disk_errors,
-    download,
 )
 from voice_validation_api.failures import ServiceCode
 from voice_validation_api.lease_keeper import kept_lease
+from voice_validation_api.model_cache import ModelCache
+from voice_validation_api.model_download import held_model
 from voice_validation_api.persistence import Backoff, persist
 from voice_validation_api.records import Claim
 from voice_validation_api.result_intake import clips_of
@@ -57,6 +58,7 @@ class Worker:
     queue: SubmissionQueue
     wakeup: Wakeup
     hub: Hub
+    models: ModelCache
     evaluator: Evaluator
     audio: AudioStore
     workspaces: Workspaces
@@ -137,17 +139,17 @@ class Worker:
     def _evaluate(
         self, claim: Claim, workspace: Path, interrupted: Callable[[], bool]
     ) -> Settlement:
-        model_dir = download(
+        with held_model(
             self.hub,
+            self.models,
             claim.repo_id,
             claim.revision,
-            workspace / "model",
             max_bytes=self.settings.max_repository_bytes,
             interrupted=interrupted,
-        )
-        persist(partial(self.queue.start_running, claim), self.stops.now)
-        request = self.evaluator.model_request(model_dir, claim.revision)
-        evaluated = self.evaluator.run(request, workspace, interrupted)
+        ) as model_dir:
+            persist(partial(self.queue.start_running, claim), self.stops.now)
+            request = self.evaluator.model_request(model_dir, claim.revision)
+            evaluated = self.evaluator.run(request, workspace, interrupted)
         result, score = evaluated.result, score_of(evaluated.result)
         log.info("score=%.4f wer=%.4f", score.score, score.wer)
         with disk_errors():

@@ -36,6 +36,7 @@ from voice_validation_api.database_access import DatabaseAccess, open_database
 from voice_validation_api.evaluation import Evaluator
 from voice_validation_api.launchers.base import Launcher, LauncherUnavailableError
 from voice_validation_api.launchers.choose import choose_launcher
+from voice_validation_api.model_cache import ModelCache
 from voice_validation_api.postgres import NO_USABLE_DATABASE
 from voice_validation_api.settings import WorkerSettings
 from voice_validation_api.submission_queue import SubmissionQueue
@@ -83,9 +84,15 @@ def _run(settings: WorkerSettings, launcher: Launcher, resources: ExitStack) -> 
         log.critical("no usable database: %s. POSTGRES_URL says which one is used.", error)
         return EXIT_DATABASE
     workspaces = resources.enter_context(worker_workspaces(settings.var_dir / "work"))
+    models = ModelCache(
+        settings.var_dir / "models",
+        max_bytes=settings.cache_bytes,
+        min_free_bytes=settings.min_free_bytes,
+    )
     stops = Stops(soon=Stop(), now=Stop())
     workers = [
-        _worker(settings, number, access, launcher, workspaces, stops) for number in range(queues)
+        _worker(settings, number, access, launcher, workspaces, models, stops)
+        for number in range(queues)
     ]
     _install_signals(stops)
     log.info("working with %d queues, launcher=%s", queues, type(launcher).__name__)
@@ -98,6 +105,7 @@ def _worker(
     access: DatabaseAccess,
     launcher: Launcher,
     workspaces: Workspaces,
+    models: ModelCache,
     stops: Stops,
 ) -> Worker:
     gpus = settings.gpus
@@ -119,6 +127,7 @@ def _worker(
         queue=queue,
         wakeup=Wakeup(access.dsn, stops.soon),
         hub=Hub(endpoint=settings.hub_endpoint, token=token.get_secret_value() if token else None),
+        models=models,
         evaluator=evaluator,
         audio=audio,
         workspaces=workspaces,

@@ -24,6 +24,7 @@ from voice_validation_api.calibration import Calibration
 from voice_validation_api.database import Database
 from voice_validation_api.evaluation import Evaluator
 from voice_validation_api.launchers.process import ProcessLauncher
+from voice_validation_api.model_cache import ModelCache
 from voice_validation_api.postgres import ensure_postgres
 from voice_validation_api.postgres_place import locate
 from voice_validation_api.records import Submission
@@ -125,6 +126,11 @@ class Bench:
                 queue=queue,
                 wakeup=Wakeup(self.dsn, self.stops.soon),
                 hub=Hub(endpoint=settings.hub_endpoint),
+                models=ModelCache(
+                    self.path / "var" / "models",
+                    max_bytes=settings.cache_bytes,
+                    min_free_bytes=settings.min_free_bytes,
+                ),
                 evaluator=evaluator,
                 audio=audio,
                 workspaces=workspaces,
@@ -205,7 +211,8 @@ def test_a_model_that_cannot_be_run_fails_for_good_with_the_reason(bench: Bench)
     submission = bench.submit("unloadable")
     bench.work(
         """
-        failure = {"code": 205, "message": f"{out.parent}/model: no lm_heads", "remedy": "Add it."}
+        model = request["synthesiser"]["model_dir"]
+        failure = {"code": 205, "message": f"{model}: no lm_heads", "remedy": "Add it."}
         (out / "result.json").write_text(json.dumps({"status": "FAILED", "failure": failure}))
         sys.exit(2)
         """
