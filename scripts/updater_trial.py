@@ -1,0 +1,122 @@
+"""Tries a new version of the validator, and goes back when it does not come up healthy."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from updater_checkout import Checkout, CheckoutError
+from updater_install import INPUTS, Installer, InstallError
+from updater_pm2 import Pm2
+from updater_state import State, Trial, read_state, write_state
+
+LOOK_SECONDS = 1.0
+# More restarts than that while it comes up, and it is not coming up.
+MAX_RESTARTS = 2
+
+log = logging.getLogger("updater")
+
+
+@dataclass(frozen=True)
+class Updater:
+    """The checkout, the process and the memory of what was tried. ``clock`` gives Unix seconds."""
+
+    checkout: Checkout
+    installer: Installer
+    pm2: Pm2
+    state_file: Path
+    health_file: Path
+    allowed_signers: Path | None
+    delay: timedelta
+    health_timeout: timedelta
+    clock: Callable[[], float]
+    stop: threading.Event
+
+    def ensure_running(self) -> None:
+        """Start the validator unless PM2 runs it. Raises Pm2Error."""
+        running = self.pm2.running()
+        if running is None or not running.online:
+            self.pm2.start_anew()
+            log.info("started the validator at %s", self.checkout.head()[:12])
+
+    def update(self) -> None:
+        """Fetch, and try the newest version that may be installed. Raises SubnetError."""
+        self.checkout.fetch()
+        versions = self.checkout.newer_versions(self.allowed_signers)
+        now = self.clock()
+        state = read_state(self.state_file).with_seen(versions, now)
+        write_state(self.state_file, state)
+        version = state.next_version(versions, now=now, delay=self.delay)
+        if version is None:
+            if self.checkout.has_diverged():
+                log.warning("this checkout has commits that the remote lacks: nothing is updated")
+            return
+        before = self.checkout.head()
+        log.info("installing %s (%s), now at %s", version.name, version.commit[:12], before[:12])
+        trial = Trial(before=before, after=version.commit)
+        write_state(self.state_file, state.with_trial(trial))
+        try:
+            self.checkout.move_to(version.commit)
+        except CheckoutError:
+            write_state(self.state_file, state)
+            raise
+        self.settle_trial()
+
+    def settle_trial(self) -> None:
+        """Bring the trial to its end, if there is one: also one that a stop cut short."""
+        state = read_state(self.state_file)
+        trial = state.trial
+        if trial is None:
+            return
+        if self.checkout.head() != trial.after:
+            write_state(self.state_file, state.with_trial(None))
+            return
+        failure = self._start(trial.before, trial.after)
+        if self.stop.is_set():
+            return  # The next start goes on with the trial.
+        if failure is None:
+            write_state(self.state_file, state.with_trial(None))
+            log.info("version %s is healthy", trial.after[:12])
+            return
+        self._roll_back(state, trial, failure)
+
+    def _roll_back(self, state: State, trial: Trial, failure: str) -> None:
+        log.critical("version %s failed and is rolled back: %s", trial.after[:12], failure)
+        self.checkout.move_to(trial.before)
+        # Only now: a stop in between finds the trial still open and rolls back again.
+        write_state(self.state_file, state.with_bad(trial.after, failure))
+        again = self._start(trial.after, trial.before)
+        if again is not None:
+            log.critical("version %s does not come up either: %s", trial.before[:12], again)
+
+    def _start(self, previous: str, version: str) -> str | None:
+        """Install and start what is checked out; why it is not healthy, or None."""
+        try:
+            if self.checkout.changed(previous, version, INPUTS):
+                self.installer.install()
+        except InstallError as error:
+            return error.message
+        started = self.clock()
+        self.pm2.start_anew()
+        deadline = started + self.health_timeout.total_seconds()
+        while not self.stop.wait(LOOK_SECONDS):
+            running = self.pm2.running()
+            if running is None:
+                return "PM2 lost the validator"
+            if running.restarts > MAX_RESTARTS:
+                return f"the validator ended {running.restarts} times"
+            if running.online and self._passed_since(started):
+                return None
+            if self.clock() > deadline:
+                return f"no healthy pass within {self.health_timeout}"
+        return None
+
+    def _passed_since(self, moment: float) -> bool:
+        try:
+            return self.health_file.stat().st_mtime >= moment
+        except FileNotFoundError:
+            return False
