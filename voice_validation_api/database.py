@@ -137,6 +137,14 @@ class Database:
         rows = self.fetch(record, name, params)
         return rows[0] if rows else None
 
+    def fetch_one_once(self, record: type[R], name: str, params: Params) -> R | None:
+        """The first row, if any, of a statement that must not be repeated by itself.
+
+        Raises DatabaseUnavailableError; nobody can tell then whether the statement was carried out.
+        """
+        rows = self._fetch(record, name, params)
+        return rows[0] if rows else None
+
     def _fetch(self, record: type[R], name: str, params: Params) -> tuple[R, ...]:
         with self._session(autocommit=True) as session:
             return session.fetch(record, name, params)

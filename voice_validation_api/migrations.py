@@ -2,18 +2,21 @@
 
 Migrations are numbered without gaps, applied in order, each in a transaction of its own, and
 recorded with a checksum: an applied migration never changes. Programs that start at the same time
-wait for each other on an advisory lock.
+wait for each other on an advisory lock. Only the schema's owner migrates; a worker with a role of
+its own checks instead (``schema_check.py``).
 """
 
 from __future__ import annotations
 
 import hashlib
+import logging
 from dataclasses import dataclass
 from importlib.resources import files
 
 import psycopg2
 
 from voice_validation_api.database import DatabaseUnavailableError, connect
+from voice_validation_api.statements import statements
 
 _LOCK_KEY = 0x5350_4545_4348  # any constant that nothing else in the database uses
 _HISTORY = """
@@ -24,6 +27,9 @@ CREATE TABLE IF NOT EXISTS schema_migrations (
     applied_at timestamptz NOT NULL DEFAULT now()
 )
 """
+WORKER_ROLE = "speech_worker"
+"""The group role of the workers, which may call the functions of ``worker_api``."""
+log = logging.getLogger(__name__)
 
 
 class MigrationError(Exception):
@@ -60,8 +66,8 @@ def migrations() -> tuple[Migration, ...]:
 def migrate(dsn: str) -> tuple[Migration, ...]:
     """Apply what is missing and return it.
 
-    Raises MigrationError when the database was migrated by a newer release or holds an altered
-    migration, and DatabaseUnavailableError.
+    Raises MigrationError when the database was migrated by a newer release, holds an altered
+    migration or belongs to another role, and DatabaseUnavailableError.
     """
     connection = connect(dsn, application="migrations")
     try:
@@ -81,12 +87,30 @@ def migrate(dsn: str) -> tuple[Migration, ...]:
                     "INSERT INTO schema_migrations (version, name, sha256) VALUES (%s, %s, %s)",
                     (migration.version, migration.name, migration.sha256),
                 )
+        with connection, connection.cursor() as cursor:
+            _grant_access(cursor)
+    except psycopg2.errors.InsufficientPrivilege as error:
+        raise MigrationError(
+            f"the role {connection.info.user} may not change the schema: {str(error).strip()}. "
+            "Connect as the role that owns the tables and may create schemas in the database"
+        ) from error
     except psycopg2.OperationalError as error:
         raise DatabaseUnavailableError(f"Postgres: {error}".strip()) from error
     finally:
         # Ends the session, and with it the advisory lock.
         connection.close()
     return missing
+
+
+def _grant_access(cursor: psycopg2.extensions.cursor) -> None:
+    cursor.execute(statements()["grant_worker_access"])
+    cursor.execute("SELECT to_regrole(%s)", (WORKER_ROLE,))
+    if cursor.fetchone() == (None,):
+        log.warning(
+            "this role may not create roles, so no worker can have one of its own: have an "
+            "administrator of the server run CREATE ROLE %s NOLOGIN, then start this program again",
+            WORKER_ROLE,
+        )
 
 
 def _missing(applied: dict[int, str]) -> tuple[Migration, ...]:

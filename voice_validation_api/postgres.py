@@ -12,6 +12,7 @@ from voice_validation_api.database import DatabaseUnavailableError, connect
 from voice_validation_api.migrations import MigrationError, migrate
 from voice_validation_api.postgres_place import PostgresServerError
 from voice_validation_api.postgres_server import embedded_server
+from voice_validation_api.schema_check import may_migrate, wait_for_schema
 
 MIN_VERSION = 13
 log = logging.getLogger(__name__)
@@ -32,11 +33,14 @@ NO_USABLE_DATABASE = (
 
 
 @contextmanager
-def ensure_postgres(url: str | None, var_dir: Path, *, wait_seconds: float = 60.0) -> Iterator[str]:
+def ensure_postgres(
+    url: str | None, var_dir: Path, *, wait_seconds: float = 60.0, for_worker: bool = False
+) -> Iterator[str]:
     """The connection string of a running Postgres with our schema, for as long as it is needed.
 
     With ``url`` unset, the embedded server below ``var_dir`` is started or joined. A server that
-    does not answer is asked again, at growing intervals, for ``wait_seconds``.
+    does not answer is asked again, at growing intervals, for ``wait_seconds``. ``for_worker``
+    accepts a role that may not migrate, and waits as long for the API to have done so.
 
     Raises what ``NO_USABLE_DATABASE`` lists, ValueError for a malformed ``url``.
     """
@@ -46,7 +50,10 @@ def ensure_postgres(url: str | None, var_dir: Path, *, wait_seconds: float = 60.
             yield dsn
     else:
         _wait_for(url, wait_seconds)
-        migrate(url)
+        if for_worker and not may_migrate(url):
+            wait_for_schema(url, wait_seconds=wait_seconds)
+        else:
+            migrate(url)
         yield url
 
 

@@ -1,22 +1,25 @@
 """The workers' side of the queue: claim, beat, and settle a submission.
 
 A claim carries a fence, a number that grows with every claim of a submission. Every write names
-it, and a write that finds no row it may touch raises ``LeaseLostError``: somebody else holds the
-submission, or did and has finished it. All times are the database's, so clocks of worker machines
-do not matter.
+it, and a write about a claim that is not the caller's any more raises ``LeaseLostError``: somebody
+else holds the submission, or did and has finished it. All times are the database's, so clocks of
+worker machines do not matter.
 
 Settling (``complete``, ``fail``, ``hand_back``) may be repeated: when the connection breaks during
 a commit, the worker asks again, and a settlement that was kept is not made twice.
+
+Everything goes through the functions of the schema ``worker_api``: a worker's role in Postgres
+can call them and nothing else.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any
 
-from voice_validation_api.database import Database, Transaction
+from voice_validation_api.database import Database
 from voice_validation_api.failures import (
     Action,
     AnyCode,
@@ -26,16 +29,7 @@ from voice_validation_api.failures import (
     kind_of,
     miner_message,
 )
-from voice_validation_api.records import (
-    Attempt,
-    Calibration,
-    Claim,
-    ExpiredLease,
-    JsonObject,
-    Score,
-    StoredSample,
-)
-from voice_validation_api.status import AttemptOutcome
+from voice_validation_api.records import Claim, ExpiredLease, JsonObject, Score, StoredSample
 
 MAX_LOG_CHARS = 65_536
 MAX_DETAIL_CHARS = 8_000
@@ -51,8 +45,14 @@ class LeaseLostError(Exception):
 
 
 @dataclass(frozen=True)
-class _Id:
-    id: int
+class _Answer:
+    answer: bool
+
+
+@dataclass(frozen=True)
+class _Voice:
+    voice: str
+    protocol: str
 
 
 class SubmissionQueue:
@@ -65,19 +65,18 @@ class SubmissionQueue:
 
     def claim(self) -> Claim | None:
         """Take the first submission in line, if there is one, under a lease."""
+        # Once: a claim that is repeated after a broken connection takes a second submission and
+        # leaves the first to run out its lease.
         params = {"worker_id": self._worker_id, "lease": self._lease}
-        # Not ``Database.fetch``: a claim that is repeated after a broken connection takes a second
-        # submission and leaves the first to run out its lease.
-        with self._database.transaction() as transaction:
-            return transaction.fetch_one(Claim, "claim_submission", params)
+        return self._database.fetch_one_once(Claim, "claim_submission", params)
 
     def heartbeat(self, claim: Claim) -> None:
         """Push the end of the lease ahead. Raises LeaseLostError."""
-        self._extend("extend_lease", claim)
+        self._write("extend_lease", claim, {"lease": self._lease})
 
     def start_running(self, claim: Claim) -> None:
         """PRECHECK to RUNNING: the evaluator starts. Raises LeaseLostError."""
-        self._extend("start_running", claim)
+        self._write("start_running", claim, {"lease": self._lease})
 
     def complete(
         self,
@@ -90,22 +89,13 @@ class SubmissionQueue:
         log: str,
     ) -> None:
         """Record a score and its samples. Raises LeaseLostError, and nothing is written then."""
-        outcome = AttemptOutcome.COMPLETED
-        with self._database.transaction() as transaction:
-            params = {"weights_digest": weights_digest}
-            if not _settle(transaction, "complete_submission", claim, outcome, params, log=log):
-                return
-            transaction.execute(
-                "insert_result",
-                {
-                    **asdict(score),
-                    "submission_id": claim.submission_id,
-                    "evaluation_id": claim.evaluation_id,
-                    "details": details,
-                },
-            )
-            rows = [(claim.evaluation_id, *astuple(sample)) for sample in samples]
-            transaction.insert_many("insert_samples", rows)
+        result = {
+            "score": asdict(score),
+            "weights_digest": weights_digest,
+            "details": details,
+            "samples": [asdict(sample) for sample in samples],
+        }
+        self._write("complete_submission", claim, {"result": result, "log": _end_of(log)})
 
     def fail(
         self, claim: Claim, code: AnyCode, *, public: str, detail: str = "", log: str = ""
@@ -115,111 +105,81 @@ class SubmissionQueue:
         ``public`` is what the miner may read about it, ``detail`` is the operator's.
         Raises LeaseLostError, and nothing is written then.
         """
-        with self._database.transaction() as transaction:
-            return _fail(transaction, claim, code, public=public, detail=detail or public, log=log)
+        decision = decide(code, attempts=claim.attempts)
+        params: dict[str, Any] = {
+            "code": code.name,
+            "message": miner_message(code, public, attempts=claim.attempts),
+            "detail": (detail or public)[:MAX_DETAIL_CHARS],
+            "log": _end_of(log),
+        }
+        if decision.action is Action.FAIL:
+            self._write("fail_submission", claim, {**params, "kind": kind_of(code).value})
+        else:
+            self._write("requeue_submission", claim, {**params, **_requeued(decision)})
+        return decision
 
     def hand_back(self, claim: Claim, *, log: str = "") -> None:
         """Give the submission back to its old place; the attempt does not count.
 
         Raises LeaseLostError, and nothing is written then.
         """
-        with self._database.transaction() as transaction:
-            outcome = AttemptOutcome.HANDED_BACK
-            _settle(transaction, "hand_back_submission", claim, outcome, {}, log=log)
+        self._write("hand_back_submission", claim, {"log": _end_of(log)})
 
     def recover_expired(self) -> int:
         """Take back every submission whose lease ran out; returns how many.
 
         An expired lease counts as an attempt that an error of ours ended.
         """
-        detail = "the lease ran out: the worker died, hung, or lost its database"
+        code = ServiceCode.WORKER_LOST
         with self._database.transaction() as transaction:
             expired = transaction.fetch(ExpiredLease, "expired_leases", {})
             for lease in expired:
-                _fail(transaction, lease, ServiceCode.WORKER_LOST, public="", detail=detail, log="")
+                params = {
+                    "submission_id": lease.submission_id,
+                    "fence": lease.fence,
+                    "message": miner_message(code, "", attempts=lease.attempts),
+                    "detail": "the lease ran out: the worker died, hung, or lost its database",
+                    **_requeued(decide(code, attempts=lease.attempts)),
+                }
+                answer = transaction.fetch_one(_Answer, "take_back_submission", params)
+                if answer is None or not answer.answer:
+                    raise LeaseLostError(lease)
         return len(expired)
 
     def record_calibration(
         self, competition_id: str, voice: str, request_digest: str, score: Score
     ) -> None:
         """Record how a reference voice scores."""
-        params = {"competition_id": competition_id, "voice": voice, **asdict(score)}
+        params = {
+            "competition_id": competition_id,
+            "voice": voice,
+            "request_digest": request_digest,
+            "score": asdict(score),
+        }
         with self._database.transaction() as transaction:
-            transaction.execute("upsert_calibration", {**params, "request_digest": request_digest})
+            transaction.execute("record_calibration", params)
 
     def calibrated_voices(self, competition_id: str, request_digest: str) -> dict[str, str]:
         """The voices that were scored for this request, each with the protocol of its score."""
-        rows = self._database.fetch(Calibration, "calibrations", {"competition_id": competition_id})
-        return {row.voice: row.protocol for row in rows if row.request_digest == request_digest}
+        params = {"competition_id": competition_id, "request_digest": request_digest}
+        rows = self._database.fetch(_Voice, "calibrated_voices", params)
+        return {row.voice: row.protocol for row in rows}
 
-    def _extend(self, name: str, claim: Claim) -> None:
-        params = {**_guard(claim), "lease": self._lease}
-        if self._database.fetch_one(_Id, name, params) is None:
+    def _write(self, name: str, claim: Claim, params: dict[str, Any]) -> None:
+        """Write about a claim; every such write may be repeated. Raises LeaseLostError."""
+        guard = {
+            "submission_id": claim.submission_id,
+            "fence": claim.fence,
+            "worker_id": claim.worker_id,
+        }
+        answer = self._database.fetch_one(_Answer, name, {**guard, **params})
+        if answer is None or not answer.answer:
             raise LeaseLostError(claim)
 
 
-def _guard(claim: Claim | ExpiredLease) -> dict[str, Any]:
-    return {
-        "submission_id": claim.submission_id,
-        "fence": claim.fence,
-        "worker_id": claim.worker_id,
-    }
+def _requeued(decision: Decision) -> dict[str, Any]:
+    return {"priority": decision.priority, "delay": decision.delay}
 
 
-def _fail(
-    transaction: Transaction,
-    claim: Claim | ExpiredLease,
-    code: AnyCode,
-    *,
-    public: str,
-    detail: str,
-    log: str,
-) -> Decision:
-    decision = decide(code, attempts=claim.attempts)
-    name, outcome = {
-        Action.FAIL: ("fail_submission", AttemptOutcome.FAILED),
-        Action.RETRY: ("requeue_submission", AttemptOutcome.RETRIED),
-        Action.PARK: ("requeue_submission", AttemptOutcome.PARKED),
-    }[decision.action]
-    params = {
-        "failure_kind": kind_of(code).value,
-        "failure_code": code.name,
-        "failure_message": miner_message(code, public, attempts=claim.attempts),
-        "priority": decision.priority,
-        "delay": decision.delay,
-    }
-    _settle(transaction, name, claim, outcome, params, code=code, detail=detail, log=log)
-    return decision
-
-
-def _settle(
-    transaction: Transaction,
-    name: str,
-    claim: Claim | ExpiredLease,
-    outcome: AttemptOutcome,
-    params: dict[str, Any],
-    *,
-    code: AnyCode | None = None,
-    detail: str | None = None,
-    log: str,
-) -> bool:
-    """Leave the active states and close the evaluation; False when that was done before."""
-    failure_code = code.name if code is not None else None
-    if transaction.execute(name, {**_guard(claim), **params}) == 0:
-        evaluation = {"evaluation_id": claim.evaluation_id}
-        attempt = transaction.fetch_one(Attempt, "evaluation_outcome", evaluation)
-        ended = attempt and (attempt.outcome, attempt.failure_code)
-        if ended != (outcome, failure_code):
-            raise LeaseLostError(claim)
-        return False
-    transaction.execute(
-        "close_evaluation",
-        {
-            "evaluation_id": claim.evaluation_id,
-            "outcome": outcome,
-            "failure_code": failure_code,
-            "detail": detail[:MAX_DETAIL_CHARS] if detail is not None else None,
-            "log": log[-MAX_LOG_CHARS:],
-        },
-    )
-    return True
+def _end_of(log: str) -> str:
+    return log[-MAX_LOG_CHARS:]

@@ -48,14 +48,14 @@ def score(value: float, protocol: str = PROTOCOL) -> Score:
     )
 
 
-def sample(index: int, **changes: Any) -> StoredSample:
+def sample(index: int, audio: str = "1/1", **changes: Any) -> StoredSample:
     plain = StoredSample(
         prompt_index=index,
         text="Hello.",
         prompt={"emotion": "joy"},
         outcome="scored",
         reason=None,
-        audio=f"1/1/{index}.wav",
+        audio=f"{audio}/{index}.wav",
         seconds=1.5,
         truncated=False,
         transcript="hello",
@@ -82,7 +82,7 @@ def evaluate(
         score(value, protocol),
         weights_digest="4" * 64,
         details={"contract": 1},
-        samples=[sample(i) for i in range(samples)],
+        samples=[sample(i, f"{claim.submission_id}/{claim.evaluation_id}") for i in range(samples)],
         log="done",
     )
     return claim.submission_id

@@ -1,21 +1,3 @@
--- name: insert_result
--- The score of an evaluation.
-INSERT INTO results (
-    evaluation_id, submission_id, competition_id, block, protocol, prompts_digest,
-    score, low, high, wer, human_likeness, scored, unscored, details
-)
-SELECT
-    %(evaluation_id)s, s.id, s.competition_id, s.block, %(protocol)s, %(prompts_digest)s,
-    %(score)s, %(low)s, %(high)s, %(wer)s, %(human_likeness)s, %(scored)s, %(unscored)s, %(details)s
-FROM submissions s WHERE s.id = %(submission_id)s;
-
--- name: insert_samples
--- What became of each prompt; many rows at once.
-INSERT INTO samples (
-    evaluation_id, prompt_index, text, prompt, outcome, reason, audio, seconds, truncated,
-    transcript, errors, wer, human_likeness, score, components, audio_digest, second_transcript
-) VALUES %s;
-
 -- name: newest_result
 -- The newest score of a submission.
 SELECT
@@ -68,21 +50,6 @@ FROM (
 ) AS r
 JOIN submissions s ON s.id = r.submission_id
 ORDER BY rank;
-
--- name: upsert_calibration
--- How a reference voice scores.
-INSERT INTO calibrations (
-    competition_id, voice, request_digest, protocol, prompts_digest, score, low, high, wer,
-    human_likeness, scored, unscored
-) VALUES (
-    %(competition_id)s, %(voice)s, %(request_digest)s, %(protocol)s, %(prompts_digest)s, %(score)s,
-    %(low)s, %(high)s, %(wer)s, %(human_likeness)s, %(scored)s, %(unscored)s
-)
-ON CONFLICT (competition_id, voice, request_digest) DO UPDATE SET
-    protocol = excluded.protocol, prompts_digest = excluded.prompts_digest,
-    score = excluded.score, low = excluded.low, high = excluded.high, wer = excluded.wer,
-    human_likeness = excluded.human_likeness, scored = excluded.scored,
-    unscored = excluded.unscored, recorded_at = now();
 
 -- name: calibrations
 -- The newest anchors, best first.
