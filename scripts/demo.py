@@ -98,6 +98,7 @@ def _run(num_prompts: int, console: Console) -> None:
         "VAR_DIR": str(state),
         "POSTGRES_URL": "",
         "ADMIN_KEY": admin_key,
+        "WORKER_LAUNCHER": "process",
         "WORKER_PROMPT_COUNT": str(num_prompts),
         "WORKER_PROMPT_SEED": "demo",
     }

@@ -24,7 +24,11 @@ class LauncherUnavailableError(Exception):
 
 @dataclass(frozen=True)
 class Limits:
-    """What one evaluation may use. ``memory_bytes`` bounds the address space; None: unbounded."""
+    """What one evaluation may use.
+
+    ``memory_bytes`` bounds what a container uses, and a process's address space; None: whatever
+    the launcher finds right.
+    """
 
     wall_seconds: float
     output_bytes: int
