@@ -49,6 +49,7 @@ class Service:
             WORKER_PROMPT_COUNT="2",
             WORKER_MAX_SECONDS="4",
             WORKER_CALIBRATION="false",
+            WORKER_LAUNCHER="process",
             WORKER_LEASE="PT2S",
             WORKER_POLL="PT0.2S",
             **environment,
