@@ -23,12 +23,13 @@ class DatabaseAccess:
 
 @contextmanager
 def open_database(
-    settings: ServiceSettings, *, size: int, application: str
+    settings: ServiceSettings, *, size: int, application: str, for_worker: bool = False
 ) -> Iterator[DatabaseAccess]:
     """The database that ``settings`` name, with our schema and a pool of ``size`` connections.
 
     The embedded server is started or joined where no other is named, and brought back when it dies;
-    the watch over it takes one of the connections now and then.
+    the watch over it takes one of the connections now and then. ``for_worker`` accepts a role that
+    may do a worker's part only.
 
     Raises what ``postgres.NO_USABLE_DATABASE`` lists.
     """
@@ -39,6 +40,7 @@ def open_database(
                 url.get_secret_value() if url else None,
                 settings.var_dir,
                 wait_seconds=settings.postgres_wait_seconds,
+                for_worker=for_worker,
             )
         )
         pool = Database(dsn, size=size, application=application)

@@ -78,7 +78,7 @@ def _run(settings: WorkerSettings, launcher: Launcher, resources: ExitStack) -> 
     try:
         # A queue and its heartbeat need a connection each, the watch over Postgres another.
         access = resources.enter_context(
-            open_database(settings, size=2 * queues + 1, application="worker")
+            open_database(settings, size=2 * queues + 1, application="worker", for_worker=True)
         )
     except NO_USABLE_DATABASE as error:
         log.critical("no usable database: %s. POSTGRES_URL says which one is used.", error)
