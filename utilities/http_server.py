@@ -50,10 +50,18 @@ def url_of(bound: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def serve(app: Callable[..., Any], bound: socket.socket) -> bool:
+def serve(
+    app: Callable[..., Any],
+    bound: socket.socket,
+    *,
+    protocol: Any = "auto",
+    trusted_proxies: str = "127.0.0.1",
+) -> bool:
     """Run ``app`` until SIGINT or SIGTERM; requests in progress get ten seconds to end.
 
-    Returns whether the application started.
+    ``protocol`` makes uvicorn's protocol of one connection. ``trusted_proxies``: addresses and
+    networks, with commas between, whose X-Forwarded-For is believed. Returns whether the
+    application started.
     """
     # The server's package is not part of the base install.
     import uvicorn  # noqa: PLC0415
@@ -69,6 +77,9 @@ def serve(app: Callable[..., Any], bound: socket.socket) -> bool:
             server_header=False,
             timeout_graceful_shutdown=GRACE_SECONDS,
             h11_max_incomplete_event_size=64 * 1_024,
+            http=protocol,
+            ws="none",
+            forwarded_allow_ips=trusted_proxies,
         )
     )
     try:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from scoring.contract import Interval
 from voice_validation_api.api_models import Answer, interval_of, public_revision
+from voice_validation_api.api_text import Object, Text
 from voice_validation_api.records import (
     Calibration,
     LeaderboardEntry,
@@ -23,8 +24,8 @@ class LeaderboardRow(Answer):
 
     rank: int
     id: int
-    hotkey: str
-    repo: str
+    hotkey: Text
+    repo: Text
     revision: str
     status: str
     score: float
@@ -90,16 +91,16 @@ class RecentAnswer(Answer):
     id: int
     hash: str
     competition_id: str
-    repo_namespace: str
-    repo_name: str
+    repo_namespace: Text
+    repo_name: Text
     config_template: str
-    hotkey: str
+    hotkey: Text
     revision: str | None
     block: int
     status: str
     priority: str
     failure_kind: int | None
-    notes: str | None = Field(description="Why it failed, or why its last attempt did.")
+    notes: Text | None = Field(description="Why it failed, or why its last attempt did.")
     total_score: float | None
     wer: float | None
     human_likeness: float | None
@@ -135,12 +136,12 @@ class MinerAnswer(Answer):
     """One miner of the operator's list, beside its newest submission under that hash."""
 
     uid: int
-    hotkey: str
+    hotkey: Text
     hash: str | None
     block: int | None
     status: str | None
     total_score: float | None
-    details: dict[str, Any]
+    details: Object
     updated_at: datetime
 
     @classmethod
@@ -163,7 +164,7 @@ class RunningAnswer(Answer):
 
     id: int
     status: str
-    worker_id: str
+    worker_id: Text
     attempts: int
     started_at: datetime
     lease_expires_at: datetime
@@ -213,6 +214,7 @@ class Health(Answer):
     )
     hub_token: bool = Field(description="Whether the service has a token for the hub.")
     admin_key: bool = Field(description="Whether an admin key is configured.")
+    hotkey: str | None = Field(description="The receiver that reports are signed for.")
 
 
 class Root(Answer):

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -18,6 +19,8 @@ from starlette.exceptions import HTTPException
 
 from utilities.hub_errors import HubError
 from utilities.model_reference import InvalidReferenceError
+from voice_validation_api.api_headers import SAFE_HEADERS
+from voice_validation_api.api_text import public_text
 from voice_validation_api.database import DatabaseUnavailableError, RefusedByDatabaseError
 
 DATABASE_RETRY_SECONDS = 5
@@ -48,6 +51,20 @@ class ApiError(Exception):
     def __init__(self, status: int, code: str, message: str, remedy: str) -> None:
         super().__init__(message)
         self.status, self.code, self.message, self.remedy = status, code, message, remedy
+        self.headers: dict[str, str] = {}
+
+
+class TooManyRequestsError(ApiError):
+    """The caller has used up its share for now."""
+
+    def __init__(self, wait: float) -> None:
+        super().__init__(
+            429,
+            "TOO_MANY_REQUESTS",
+            "more requests than this service answers one caller",
+            "Wait as many seconds as Retry-After says.",
+        )
+        self.headers = {"Retry-After": str(math.ceil(wait))}
 
 
 def error_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -62,8 +79,16 @@ def error_response(
     status: int, code: str, message: str, remedy: str, headers: Mapping[str, str] | None = None
 ) -> JSONResponse:
     """An error as every caller knows it."""
-    body = {"code": code, "message": message[:MAX_MESSAGE_CHARS], "remedy": remedy}
-    return JSONResponse({"error": body}, status_code=status, headers=headers)
+    message = public_text(message[:MAX_MESSAGE_CHARS])
+    body = {"code": code, "message": message, "remedy": public_text(remedy)}
+    # The answer to a fault of ours passes no middleware: it carries the safe headers itself.
+    all_headers = {**SAFE_HEADERS, **(headers or {})}
+    return JSONResponse({"error": body}, status_code=status, headers=all_headers)
+
+
+def api_error_response(error: ApiError) -> JSONResponse:
+    """The answer that ``error`` stands for."""
+    return error_response(error.status, error.code, error.message, error.remedy, error.headers)
 
 
 def install_error_handlers(app: FastAPI) -> None:
@@ -80,7 +105,7 @@ def install_error_handlers(app: FastAPI) -> None:
 
 def _api_error(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, ApiError)
-    return error_response(error.status, error.code, error.message, error.remedy)
+    return api_error_response(error)
 
 
 def _invalid_reference(_request: Request, error: Exception) -> JSONResponse:

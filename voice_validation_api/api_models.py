@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from scoring.contract import Interval
 from utilities.model_reference import ModelReference
+from voice_validation_api.api_text import Object, Text
 from voice_validation_api.records import (
     Attempt,
     Result,
@@ -35,7 +36,7 @@ class FailureAnswer(Answer):
         "loaded or run; 3: an error in our worker."
     )
     code: str | None = Field(examples=["MODEL_REFUSED"])
-    message: str
+    message: Text
 
 
 class TotalScore(Answer):
@@ -55,10 +56,10 @@ class ModelAnswer(Answer):
     hash: str
     status: str = Field(examples=["QUEUED"])
     competition_id: str
-    repo_namespace: str
-    repo_name: str
+    repo_namespace: Text
+    repo_name: Text
     config_template: str
-    hotkey: str
+    hotkey: Text
     revision: str | None
     block: int | None
     score: TotalScore | None
@@ -105,19 +106,19 @@ class SampleAnswer(Answer):
     """What became of one prompt. ``audio`` is the path of the recording, where there is one."""
 
     prompt_index: int
-    text: str
-    prompt: dict[str, Any] = Field(description="How the line was to be spoken.")
+    text: Text
+    prompt: Object = Field(description="How the line was to be spoken.")
     outcome: Literal["scored", "unscored"]
-    reason: str | None
+    reason: Text | None
     audio: str | None = Field(examples=["/submissions/7/audio/0"])
     seconds: float | None
     truncated: bool
-    transcript: str | None
-    errors: dict[str, Any] | None
+    transcript: Text | None
+    errors: Object | None
     wer: float | None
     human_likeness: float | None
     score: float | None
-    components: dict[str, Any]
+    components: Object
 
     @classmethod
     def of(cls, submission_id: SubmissionId, row: StoredSample) -> SampleAnswer:
@@ -150,8 +151,8 @@ class SubmissionAnswer(Answer):
 
     id: int
     competition_id: str
-    hotkey: str
-    repo: str = Field(examples=["parler-tts/parler-tts-mini-v1"])
+    hotkey: Text
+    repo: Text = Field(examples=["parler-tts/parler-tts-mini-v1"])
     revision: str | None
     block: int
     hash: str

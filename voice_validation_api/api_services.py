@@ -7,21 +7,38 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from utilities.chain_auth import NonceStore
 from utilities.hub import Hub
 from voice_validation_api.api_settings import ApiSettings
+from voice_validation_api.database import Database
+from voice_validation_api.nonces import PostgresNonces
+from voice_validation_api.rates import RateLimiter
 from voice_validation_api.store import Store
 
 
 @dataclass(frozen=True)
 class Services:
-    """The database, the model hub and the settings."""
+    """The database, the model hub, the settings, and what is remembered of callers."""
 
     store: Store
     hub: Hub
     settings: ApiSettings
+    nonces: NonceStore
+    report_rates: RateLimiter
 
 
-def services_of(request: Request) -> Services:
+def services_on(database: Database, hub: Hub, settings: ApiSettings) -> Services:
+    """The services of an application on ``database``."""
+    return Services(
+        store=Store(database),
+        hub=hub,
+        settings=settings,
+        nonces=PostgresNonces(database),
+        report_rates=RateLimiter(settings.reports_per_second),
+    )
+
+
+async def services_of(request: Request) -> Services:
     """The services of the application that answers ``request``."""
     services: Services = request.app.state.services
     return services

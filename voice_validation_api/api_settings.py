@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
-from pydantic import Field, SecretStr
+from ipaddress import ip_network
+from typing import Annotated
 
+from pydantic import AfterValidator, Field, SecretStr
+
+from utilities.ss58 import is_ss58
 from voice_validation_api.settings import ServiceSettings
+
+
+def _hotkey(text: str) -> str:
+    if not is_ss58(text):
+        raise ValueError("not an ss58 address of the chain")
+    return text
+
+
+def _networks(text: str) -> str:
+    for part in text.split(","):
+        ip_network(part.strip())
+    return text
 
 
 class ApiSettings(ServiceSettings):
@@ -21,6 +37,68 @@ class ApiSettings(ServiceSettings):
         validation_alias="ADMIN_KEY",
         description="What callers of admin endpoints must send. Unset: those are refused.",
     )
+    metrics_port: int | None = Field(
+        default=None,
+        ge=0,
+        le=65_535,
+        validation_alias="API_METRICS_PORT",
+        description="Where Prometheus reads GET /metrics; unset: nowhere.",
+    )
+    metrics_host: str = Field(
+        default="127.0.0.1",
+        validation_alias="API_METRICS_HOST",
+        description="Who can reach that address can read the metrics: no key is asked for.",
+    )
     database_connections: int = Field(
         default=10, ge=1, le=100, validation_alias="API_DATABASE_CONNECTIONS"
+    )
+    hotkey: Annotated[str, AfterValidator(_hotkey)] | None = Field(
+        default=None,
+        validation_alias="API_HOTKEY",
+        description="The service's own ss58 address, for which reports are signed. It needs no "
+        "key: nothing is signed with it. Unset: signed reports are refused.",
+    )
+    trusted_proxies: Annotated[str, AfterValidator(_networks)] = Field(
+        default="127.0.0.1",
+        validation_alias="API_TRUSTED_PROXIES",
+        description="Addresses and networks, with commas between, whose X-Forwarded-For is "
+        "believed. Without it everyone behind a proxy shares the proxy's limits.",
+    )
+    requests_per_second: float = Field(
+        default=20.0,
+        gt=0,
+        validation_alias="API_REQUESTS_PER_SECOND",
+        description="How many requests of one address are answered, in each process; ten "
+        "seconds' worth at once.",
+    )
+    admin_requests_per_second: float = Field(
+        default=200.0,
+        gt=0,
+        validation_alias="API_ADMIN_REQUESTS_PER_SECOND",
+        description="The same with the admin key; and for /hc, by address.",
+    )
+    reports_per_second: float = Field(
+        default=2.0,
+        gt=0,
+        validation_alias="API_REPORTS_PER_SECOND",
+        description="The same for the signed reports of one hotkey.",
+    )
+    requests_at_once: int = Field(
+        default=64,
+        ge=1,
+        validation_alias="API_REQUESTS_AT_ONCE",
+        description="How many requests of one address may be in progress.",
+    )
+    max_connections: int = Field(
+        default=4_000,
+        ge=10,
+        validation_alias="API_MAX_CONNECTIONS",
+        description="At that many the connection that has sent nothing for longest is closed.",
+    )
+    board_seconds: float = Field(
+        default=1.0,
+        ge=0,
+        le=10,
+        validation_alias="API_BOARD_SECONDS",
+        description="How long a board may be shown again without asking the database.",
     )

@@ -51,6 +51,7 @@ def health(services: ServicesOf, response: Response) -> Health:
         hub=_without_credentials(settings.hub_endpoint or DEFAULT_HUB),
         hub_token=settings.hub_token is not None,
         admin_key=settings.admin_key is not None,
+        hotkey=settings.hotkey,
     )
 
 

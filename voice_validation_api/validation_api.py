@@ -30,13 +30,16 @@ from voice_validation_api import (
     routes_service,
     routes_submissions,
 )
-from voice_validation_api.api_errors import install_error_handlers, problems_told
+from voice_validation_api.api_connections import Connections, connections_that_fit
+from voice_validation_api.api_errors import error_responses, install_error_handlers, problems_told
+from voice_validation_api.api_headers import SafeHeadersMiddleware
 from voice_validation_api.api_limits import BodyLimitMiddleware
-from voice_validation_api.api_services import Services
+from voice_validation_api.api_rates import RateLimitMiddleware
+from voice_validation_api.api_services import Services, services_on
 from voice_validation_api.api_settings import ApiSettings
 from voice_validation_api.database_access import open_database
+from voice_validation_api.metrics_api import api_metrics
 from voice_validation_api.postgres import NO_USABLE_DATABASE
-from voice_validation_api.store import Store
 
 VERSION = "1.0.0"
 EXIT_SETTINGS, EXIT_DATABASE = 2, 3
@@ -54,9 +57,13 @@ def create_app(services: Services) -> FastAPI:
         # The interactive pages load scripts from other hosts.
         docs_url=None,
         redoc_url=None,
+        responses=error_responses(429),
     )
     app.state.services = services
+    # The last one is the first that a request passes.
     app.add_middleware(BodyLimitMiddleware)
+    app.add_middleware(RateLimitMiddleware, settings=services.settings)
+    app.add_middleware(SafeHeadersMiddleware)
     install_error_handlers(app)
     for routes in (
         routes_service,
@@ -103,9 +110,11 @@ def _run(settings: ApiSettings, listener: socket) -> int:
             log.warning("ADMIN_KEY is unset: nobody can submit models")
         token = settings.hub_token
         hub = Hub(endpoint=settings.hub_endpoint, token=token.get_secret_value() if token else None)
-        app = create_app(Services(Store(access.pool), hub, settings))
+        app = create_app(services_on(access.pool, hub, settings))
+        resources.enter_context(api_metrics(app, access, settings))
         log.info("listening on %s", url_of(listener))
-        serve(app, listener)
+        connections = Connections(connections_that_fit(settings.max_connections))
+        serve(app, listener, protocol=connections, trusted_proxies=settings.trusted_proxies)
     log.info("stopped")
     return 0
 

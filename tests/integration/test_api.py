@@ -135,8 +135,7 @@ def service(running: tuple[RunningApi, str, Path]) -> Iterator[Service]:
     api, dsn, audio = running
     run_sql(
         dsn,
-        "TRUNCATE submissions, evaluations, results, samples, calibrations, minerboard, "
-        "telemetry_reports, event_reports",
+        "TRUNCATE submissions, calibrations, minerboard, telemetry_reports, event_reports CASCADE",
     )
     database = Database(dsn, size=2, application="tests")
     queue = SubmissionQueue(database, worker_id="worker-a", lease=timedelta(seconds=60))
