@@ -201,7 +201,7 @@ def _size_of(record: Path) -> int:
         return int(json.loads(record.read_text())["bytes"])
     except (ValueError, KeyError, TypeError):
         # A power cut may leave the record empty.
-        return sum(path.lstat().st_size for path in record.parent.rglob("*"))
+        return sum(path.stat().st_size for path in record.parent.rglob("*") if path.is_file())
 
 
 def _fingerprint(directory: Path) -> Fingerprint:

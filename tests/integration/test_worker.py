@@ -225,6 +225,31 @@ def test_a_model_that_cannot_be_run_fails_for_good_with_the_reason(bench: Bench)
     assert row.failure_code == "TENSOR_MISMATCH"
 
 
+def test_an_evaluator_that_writes_into_the_model_costs_a_retry_and_not_the_cache(
+    bench: Bench,
+) -> None:
+    submission = bench.submit("spoilt")
+    bench.work(
+        """
+        model = pathlib.Path(request["synthesiser"]["model_dir"]) / "config.json"
+        model.chmod(0o644)
+        model.write_text("{}")
+        answer()
+        """
+    )
+    row = bench.current(submission)
+    assert (row.status, row.failure_code) == (SubmissionStatus.QUEUED, "WORKER_ERROR")
+    again = bench.submit("spoilt", submission.revision, block=200)
+    bench.work(
+        """
+        model = pathlib.Path(request["synthesiser"]["model_dir"])
+        assert json.loads((model / "config.json").read_text())["model_type"] == "parler_tts"
+        answer()
+        """
+    )
+    assert bench.current(again).status is SubmissionStatus.COMPLETED
+
+
 @pytest.mark.parametrize(
     ("program", "code", "detail"),
     [
