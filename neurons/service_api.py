@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, TypeVar
 
 import httpx2
+from pydantic import TypeAdapter, ValidationError
 
 from utilities.errors import SubnetError
 
@@ -19,6 +20,8 @@ ANSWER_SECONDS: Final = 120.0
 
 _SAY_LATER: Final = frozenset({408, 425, 429})
 _MAX_MESSAGE_CHARS: Final = 500
+
+_Shape = TypeVar("_Shape")
 
 
 class ServiceError(SubnetError):
@@ -60,16 +63,27 @@ class ServiceApi:
         """Drop the connections."""
         self._client.close()
 
-    def get(self, path: str, **params: str | int) -> Any:
-        """The JSON that ``GET path`` answers."""
-        return self._ask("GET", path, params=params)
+    def get(self, path: str, shape: type[_Shape], **params: str | int) -> _Shape:
+        """What ``GET path`` answers, parsed as ``shape``."""
+        body = self._ask("GET", path, params=params)
+        try:
+            return TypeAdapter(shape).validate_json(body)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            place = ".".join(str(part) for part in first["loc"]) or "the body"
+            raise ServiceAnswerError(
+                f"GET {self.url}{path} answers something else: {place}: {first['msg']}"[
+                    :_MAX_MESSAGE_CHARS
+                ],
+                "Check the address of the API, and whether this program is up to date.",
+            ) from error
 
-    def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> Any:
-        """The JSON that ``POST path`` answers; ``body`` is JSON."""
+    def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> None:
+        """``POST`` a body of JSON."""
         sent = {**headers, "Content-Type": "application/json"}
-        return self._ask("POST", path, content=body, headers=sent)
+        self._ask("POST", path, content=body, headers=sent)
 
-    def _ask(self, method: str, path: str, **request: Any) -> Any:
+    def _ask(self, method: str, path: str, **request: Any) -> bytes:
         where = f"{method} {self.url}{path}"
         try:
             with self._client.stream(method, path, **request) as response:
@@ -80,7 +94,7 @@ class ServiceApi:
                 "Try again later. If it lasts, check the address of the API.",
             ) from error
         if response.is_success:
-            return _parsed(body, where)
+            return body
         raise _refusal(response.status_code, body, where)
 
 
@@ -100,15 +114,6 @@ def _bounded(response: httpx2.Response, where: str) -> bytes:
                 "Tell the API's operator, or check its address.",
             )
     return bytes(body)
-
-
-def _parsed(body: bytes, where: str) -> Any:
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise ServiceAnswerError(
-            f"{where} answers no JSON: {error}", "Check the address of the API."
-        ) from error
 
 
 def _refusal(status: int, body: bytes, where: str) -> ServiceError:

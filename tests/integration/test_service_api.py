@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from pydantic import BaseModel
 
 from neurons import service_api
 from neurons.service_api import (
@@ -17,6 +18,12 @@ from neurons.service_api import (
     ServiceRefusedError,
     ServiceUnavailableError,
 )
+
+
+class Rows(BaseModel):
+    """What these tests ask for."""
+
+    rows: tuple[int, ...]
 
 
 @contextmanager
@@ -47,8 +54,8 @@ def answering(status: int, body: bytes, length: int | None = None) -> Iterator[S
 
 def test_json_comes_back() -> None:
     with answering(200, b'{"rows": [1]}') as api:
-        assert api.get("/leaderboard", limit=1) == {"rows": [1]}
-        assert api.post("/telemetry_report", b"{}", {}) == {"rows": [1]}
+        assert api.get("/leaderboard", Rows, limit=1) == Rows(rows=(1,))
+        api.post("/telemetry_report", b"{}", {})
 
 
 REFUSAL = b'{"error": {"code": "TOO_OLD", "message": "too old", "remedy": "Update."}}'
@@ -57,9 +64,10 @@ REFUSAL = b'{"error": {"code": "TOO_OLD", "message": "too old", "remedy": "Updat
 @pytest.mark.parametrize(
     ("status", "body", "error", "match"),
     [
-        (200, b"<html>", ServiceAnswerError, "no JSON"),
-        (200, b"[" * 200_000, ServiceAnswerError, "no JSON"),
-        (200, b"\xff", ServiceAnswerError, "no JSON"),
+        (200, b"<html>", ServiceAnswerError, "something else"),
+        (200, b'{"rows": ["x"]}', ServiceAnswerError, "rows.0: "),
+        (200, b"[" * 200_000, ServiceAnswerError, "something else"),
+        (200, b"\xff", ServiceAnswerError, "something else"),
         (422, REFUSAL, ServiceRefusedError, "422 TOO_OLD: too old"),
         (404, b"[]", ServiceRefusedError, "404 UNKNOWN"),
         (301, b"", ServiceRefusedError, "301 UNKNOWN"),
@@ -71,27 +79,27 @@ def test_other_answers_are_typed(
     status: int, body: bytes, error: type[ServiceError], match: str
 ) -> None:
     with answering(status, body) as api, pytest.raises(error, match=match):
-        api.get("/leaderboard")
+        api.get("/leaderboard", Rows)
 
 
 def test_an_answer_that_breaks_off_is_no_answer() -> None:
     with answering(200, b'{"rows"', 100) as api, pytest.raises(ServiceUnavailableError):
-        api.get("/leaderboard")
+        api.get("/leaderboard", Rows)
 
 
 def test_an_endless_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service_api, "MAX_ANSWER_BYTES", 1_000)
     with answering(200, b"1" * 2_000) as api, pytest.raises(ServiceAnswerError, match="1,000"):
-        api.get("/leaderboard")
+        api.get("/leaderboard", Rows)
 
 
 def test_a_trickling_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service_api, "ANSWER_SECONDS", -1.0)
     with answering(200, b"{}") as api, pytest.raises(ServiceUnavailableError, match="longer"):
-        api.get("/leaderboard")
+        api.get("/leaderboard", Rows)
 
 
 def test_nobody_there_is_unavailable() -> None:
     api = ServiceApi("http://127.0.0.1:1")
     with pytest.raises(ServiceUnavailableError, match="ConnectError"):
-        api.get("/leaderboard")
+        api.get("/leaderboard", Rows)
