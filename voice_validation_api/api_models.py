@@ -11,9 +11,9 @@ from scoring.contract import Interval
 from utilities.model_reference import ModelReference
 from voice_validation_api.api_text import Object, Text
 from voice_validation_api.records import (
-    Attempt,
     Result,
     Score,
+    ShownAttempt,
     StoredSample,
     Submission,
     SubmissionId,
@@ -136,7 +136,7 @@ class AttemptAnswer(Answer):
     failure_code: str | None
 
     @classmethod
-    def of(cls, row: Attempt) -> AttemptAnswer:
+    def of(cls, row: ShownAttempt) -> AttemptAnswer:
         """The answer about a stored attempt."""
         return cls(
             started_at=row.started_at,
@@ -180,7 +180,7 @@ class SubmissionAnswer(Answer):
         cls,
         row: Submission,
         result: Result | None,
-        attempts: tuple[Attempt, ...],
+        attempts: tuple[ShownAttempt, ...],
         samples: tuple[StoredSample, ...],
     ) -> SubmissionAnswer:
         """The answer about a submission."""

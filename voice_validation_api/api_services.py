@@ -12,7 +12,9 @@ from utilities.hub import Hub
 from voice_validation_api.api_settings import ApiSettings
 from voice_validation_api.database import Database
 from voice_validation_api.nonces import PostgresNonces
+from voice_validation_api.rankings import Rankings
 from voice_validation_api.rates import RateLimiter
+from voice_validation_api.shared_answers import SharedAnswers
 from voice_validation_api.store import Store
 
 
@@ -25,6 +27,8 @@ class Services:
     settings: ApiSettings
     nonces: NonceStore
     report_rates: RateLimiter
+    rankings: Rankings
+    answers: SharedAnswers
 
 
 def services_on(database: Database, hub: Hub, settings: ApiSettings) -> Services:
@@ -35,6 +39,8 @@ def services_on(database: Database, hub: Hub, settings: ApiSettings) -> Services
         settings=settings,
         nonces=PostgresNonces(database),
         report_rates=RateLimiter(settings.reports_per_second),
+        rankings=Rankings(database),
+        answers=SharedAnswers(settings.board_seconds),
     )
 
 

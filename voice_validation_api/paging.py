@@ -8,7 +8,8 @@ from fastapi import Query
 
 from voice_validation_api.store import MAX_PAGE
 
-MAX_OFFSET = 1_000_000
+MAX_OFFSET = 10_000
+"""The database reads what it skips."""
 
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE, description="How many entries at most.")]
 Offset = Annotated[int, Query(ge=0, le=MAX_OFFSET, description="How many entries to skip.")]

@@ -113,6 +113,16 @@ class Attempt:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ShownAttempt:
+    """What everybody may know about an attempt."""
+
+    started_at: datetime
+    ended_at: datetime | None
+    outcome: AttemptOutcome | None
+    failure_code: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Score:
     """The aggregate of an evaluation. ``low`` and ``high`` bound the 95 % interval of ``score``.
 

@@ -1,13 +1,17 @@
-"""Endpoints about many submissions: leaderboard, queue, recent entries, minerboard."""
+"""Endpoints about many submissions: leaderboard, queue, recent entries, minerboard.
+
+They are the ones that everybody asks for again and again. Their answers are made once a second at
+most, and whoever has the newest one already is told so (ETag, 304).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import TypeAdapter
 
-from scoring.competition import tied_ranks
 from utilities.model_reference import check_competition
 from voice_validation_api.api_boards import (
     Accepted,
@@ -19,68 +23,89 @@ from voice_validation_api.api_boards import (
     RecentAnswer,
 )
 from voice_validation_api.api_errors import ApiError, error_responses
-from voice_validation_api.api_models import interval_of
 from voice_validation_api.api_requests import MinerboardUpdate, OneMiner
-from voice_validation_api.api_services import ServicesOf
+from voice_validation_api.api_services import Services, ServicesOf
 from voice_validation_api.auth import require_admin
 from voice_validation_api.paging import Limit, Offset
-from voice_validation_api.records import Calibration, LeaderboardEntry
-from voice_validation_api.store import MAX_PAGE, Store
+from voice_validation_api.records import Calibration
+from voice_validation_api.store import MAX_PAGE
 
 router = APIRouter(tags=["boards"], responses=error_responses(422, 503))
 
 _Competition = Annotated[str, Query(max_length=64, description="Which competition.")]
+_MINERS = TypeAdapter(list[MinerAnswer])
+_RECENT = TypeAdapter(list[RecentAnswer])
 
 
-@router.get("/leaderboard", summary="The ranking")
+@router.get("/leaderboard", summary="The ranking", response_model=Leaderboard)
 def leaderboard(
+    request: Request,
     services: ServicesOf,
     competition_id: _Competition = "tts",
     limit: Limit = 100,
     offset: Offset = 0,
-) -> Leaderboard:
+) -> Response:
     """Scored submissions, best first, and the reference voices scored under the same protocol.
 
-    Entries whose intervals overlap share a rank.
+    Entries whose intervals overlap share a rank. The best 11,000 are ranked.
     """
     competition = check_competition(competition_id)
-    ranked = _ranked(services.store, competition, offset + limit)
-    anchors = services.store.calibrations(competition)
-    newest = [entry.protocol for _, entry in ranked[:1]] or [row.protocol for row in anchors[:1]]
-    return Leaderboard(
-        competition_id=competition,
-        protocol=newest[0] if newest else None,
-        rows=tuple(LeaderboardRow.of(rank, entry) for rank, entry in ranked[offset:]),
-        calibration=_calibration(row for row in anchors if row.protocol == newest[0]),
-    )
+
+    def make() -> bytes:
+        protocol, entries = services.rankings.page(competition, limit=limit, offset=offset)
+        anchors = services.store.calibrations(competition)
+        if protocol is None and anchors:
+            protocol = anchors[0].protocol
+        board = Leaderboard(
+            competition_id=competition,
+            protocol=protocol,
+            rows=tuple(LeaderboardRow.of(entry.rank, entry) for entry in entries),
+            calibration=_calibration(row for row in anchors if row.protocol == protocol),
+        )
+        return board.model_dump_json().encode()
+
+    return _shared(request, services, ("leaderboard", competition, limit, offset), make)
 
 
-@router.get("/queue", summary="The queue")
-def queue(services: ServicesOf) -> QueueAnswer:
+@router.get("/queue", summary="The queue", response_model=QueueAnswer)
+def queue(request: Request, services: ServicesOf) -> Response:
     """How many submissions wait and are done, and which ones workers hold now."""
-    return QueueAnswer.of(services.store.queue_state())
+
+    def make() -> bytes:
+        return QueueAnswer.of(services.store.queue_state()).model_dump_json().encode()
+
+    return _shared(request, services, "queue", make)
 
 
-@router.get("/recent_entries", summary="The newest submissions")
+@router.get("/recent_entries", summary="The newest submissions", response_model=list[RecentAnswer])
 def recent_entries(
-    services: ServicesOf, limit: Limit = 100, offset: Offset = 0
-) -> list[RecentAnswer]:
+    request: Request, services: ServicesOf, limit: Limit = 100, offset: Offset = 0
+) -> Response:
     """The newest submissions of all competitions first, whatever became of them."""
-    rows = services.store.recent(limit=limit, offset=offset)
-    return [RecentAnswer.of(row) for row in rows]
+
+    def make() -> bytes:
+        rows = services.store.recent(limit=limit, offset=offset)
+        return _RECENT.dump_json([RecentAnswer.of(row) for row in rows])
+
+    return _shared(request, services, ("recent", limit, offset), make)
 
 
-@router.get("/minerboard", summary="The miners")
+@router.get("/minerboard", summary="The miners", response_model=list[MinerAnswer])
 def minerboard(
+    request: Request,
     services: ServicesOf,
     competition_id: _Competition = "tts",
     limit: Limit = MAX_PAGE,
     offset: Offset = 0,
-) -> list[MinerAnswer]:
+) -> Response:
     """The operator's list of miners by uid, each with the state of its newest submission."""
     competition = check_competition(competition_id)
-    rows = services.store.minerboard(competition, limit=limit, offset=offset)
-    return [MinerAnswer.of(row) for row in rows]
+
+    def make() -> bytes:
+        rows = services.store.minerboard(competition, limit=limit, offset=offset)
+        return _MINERS.dump_json([MinerAnswer.of(row) for row in rows])
+
+    return _shared(request, services, ("minerboard", competition, limit, offset), make)
 
 
 @router.post(
@@ -102,20 +127,17 @@ def minerboard_update(update: MinerboardUpdate, services: ServicesOf) -> Accepte
     return Accepted()
 
 
-def _ranked(store: Store, competition: str, end: int) -> list[tuple[int, LeaderboardEntry]]:
-    """The first ``end`` entries with their ranks; a rank depends on every entry before it."""
-    entries: list[LeaderboardEntry] = []
-    while len(entries) < end:
-        size = min(MAX_PAGE, end - len(entries))
-        page = store.leaderboard(competition, limit=size, offset=len(entries))
-        if page and entries and page[0].protocol != entries[0].protocol:
-            entries = []  # The first score under a new protocol came in between.
-            continue
-        entries += page
-        if len(page) < size:
-            break
-    ranks = tied_ranks([interval_of(entry) for entry in entries])
-    return [(rank, e) for rank, e in zip(ranks, entries, strict=True) if rank is not None]
+def _shared(
+    request: Request, services: Services, key: Hashable, make: Callable[[], bytes]
+) -> Response:
+    answer = services.answers.get(key, make)
+    headers = {
+        "ETag": answer.etag,
+        "Cache-Control": f"public, max-age={int(services.settings.board_seconds)}",
+    }
+    if answer.etag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    return Response(answer.body, media_type="application/json", headers=headers)
 
 
 def _calibration(anchors: Iterable[Calibration]) -> tuple[CalibrationRow, ...]:

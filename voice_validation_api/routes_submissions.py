@@ -32,7 +32,7 @@ def submission(
     return SubmissionAnswer.of(
         row,
         store.result(row.id),
-        store.attempts(row.id),
+        store.attempts_shown(row.id),
         store.samples(row.id, limit=limit, offset=offset),
     )
 

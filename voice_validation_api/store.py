@@ -24,6 +24,7 @@ from voice_validation_api.records import (
     Reporter,
     Result,
     RunningLease,
+    ShownAttempt,
     StoredSample,
     Submission,
     SubmissionId,
@@ -119,6 +120,11 @@ class Store:
         """Every attempt at a submission, first to last. For the operator: it holds logs."""
         params = {"submission_id": submission_id}
         return self._database.fetch(Attempt, "attempts_of_submission", params)
+
+    def attempts_shown(self, submission_id: SubmissionId) -> tuple[ShownAttempt, ...]:
+        """The newest hundred attempts at a submission, first to last, without their logs."""
+        params = {"submission_id": submission_id}
+        return self._database.fetch(ShownAttempt, "attempts_shown", params)
 
     def queue_state(self) -> QueueState:
         """How many submissions wait and are done, and which are held by workers."""

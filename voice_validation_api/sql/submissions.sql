@@ -46,6 +46,14 @@ LEFT JOIN LATERAL (
 ) AS r ON true
 ORDER BY s.id DESC;
 
+-- name: attempts_shown
+-- The newest attempts at a submission, first to last, without logs, which may be megabytes.
+SELECT started_at, ended_at, outcome, failure_code
+FROM (
+    SELECT * FROM evaluations WHERE submission_id = %(submission_id)s ORDER BY id DESC LIMIT 100
+) AS newest
+ORDER BY id;
+
 -- name: queue_counts
 -- How many submissions wait, are parked and are done.
 SELECT
