@@ -67,6 +67,16 @@ def ranking_table(title: str, rows: Sequence[Row]) -> Table:
     return table
 
 
+def listing(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    """Rows of plain text under their headings; nothing in them is taken for markup."""
+    table = Table(title=title)
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table
+
+
 def score_text(aggregate: Aggregate) -> str:
     """The score with its interval."""
     interval = aggregate.interval

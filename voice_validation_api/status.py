@@ -7,7 +7,8 @@
     (refused) ───────────────────┴────────────┴──────► FAILED
 
 A worker that claims a submission holds it in PRECHECK while it downloads and checks the pinned
-revision, and in RUNNING while the evaluator works. COMPLETED and FAILED are final. The database
+revision, and in RUNNING while the evaluator works. COMPLETED and FAILED are final; only an operator
+who records why can put a FAILED one into the queue again (``operator_actions.py``). The database
 refuses every other step by itself: ``sql/migrations`` repeats these tables, and tests hold both
 equal.
 """

@@ -45,3 +45,71 @@ SELECT
             LIMIT 100
         ) AS v
     ) AS voices;
+
+-- name: set_aside
+-- What no worker will look at by itself: parked or failed submissions, with the end of the story.
+SELECT
+    s.id, s.status, s.namespace, s.name, s.revision, s.hotkey, s.block, s.attempts, s.failure_code,
+    s.failure_message, e.detail, e.worker_id, s.updated_at
+FROM submissions s
+LEFT JOIN LATERAL (
+    SELECT detail, worker_id FROM evaluations WHERE submission_id = s.id ORDER BY id DESC LIMIT 1
+) AS e ON true
+WHERE (
+        (%(status)s = 'QUEUED' AND s.status = 'QUEUED' AND s.priority = 'PARKED')
+        OR (%(status)s = 'FAILED' AND s.status = 'FAILED')
+    )
+    AND (%(ids)s::bigint[] IS NULL OR s.id = ANY(%(ids)s))
+    AND (%(codes)s::text[] IS NULL OR s.failure_code = ANY(%(codes)s))
+ORDER BY s.updated_at DESC, s.id DESC
+LIMIT %(limit)s;
+
+-- name: requeue_parked
+-- Parked submissions back into the queue, behind all others and with all their retries, and a note
+-- of who did it. A submission that is not parked any more is left alone.
+WITH chosen AS (
+    SELECT id, attempts, failure_code, failure_message FROM submissions
+    WHERE status = 'QUEUED' AND priority = 'PARKED'
+        AND (%(ids)s::bigint[] IS NULL OR id = ANY(%(ids)s))
+        AND (%(codes)s::text[] IS NULL OR failure_code = ANY(%(codes)s))
+    ORDER BY id
+    FOR UPDATE
+),
+noted AS (
+    INSERT INTO operator_actions (
+        submission_id, action, operator, reason, attempts, failure_code, failure_message
+    )
+    SELECT id, 'REQUEUED', %(operator)s, %(reason)s, attempts, failure_code, failure_message
+    FROM chosen
+)
+UPDATE submissions s
+SET status = 'QUEUED', priority = 'RETRY', attempts = 0, not_before = now(), updated_at = now(),
+    failure_kind = NULL, failure_code = NULL, failure_message = NULL
+FROM chosen
+WHERE s.id = chosen.id AND s.status = 'QUEUED' AND s.priority = 'PARKED'
+RETURNING s.id;
+
+-- name: note_overturned
+-- Why a failure does not count. The trigger on submissions asks for this row.
+INSERT INTO operator_actions (
+    submission_id, action, operator, reason, attempts, failure_code, failure_message
+)
+SELECT id, 'OVERTURNED', %(operator)s, %(reason)s, attempts, failure_code, failure_message
+FROM submissions
+-- What was never pinned cannot be downloaded; asking the API for it looks at it anew.
+WHERE id = %(id)s AND status = 'FAILED' AND revision <> %(unpinned)s
+FOR UPDATE;
+
+-- name: overturn_failure
+-- FAILED -> QUEUED, after note_overturned and in the same transaction.
+UPDATE submissions
+SET status = 'QUEUED', priority = 'NORMAL', attempts = 0, not_before = now(), updated_at = now(),
+    failure_kind = NULL, failure_code = NULL, failure_message = NULL
+WHERE id = %(id)s AND status = 'FAILED';
+
+-- name: operator_actions
+-- What operators did, newest first.
+SELECT id, submission_id, action, operator, role, reason, failure_code, acted_at
+FROM operator_actions
+ORDER BY id DESC
+LIMIT %(limit)s;
