@@ -57,12 +57,20 @@ class SubnetRules:
 
 @dataclass(frozen=True)
 class Metagraph:
-    """A subnet's neurons, by uid, after ``block``."""
+    """A subnet's neurons, by uid, after ``block``.
+
+    What miners earn on ``owner_hotkey`` is burned by the chain.
+    """
 
     netuid: int
     block: int
     neurons: tuple[Neuron, ...]
     rules: SubnetRules
+    owner_hotkey: str
+
+    def neuron_of(self, hotkey: str) -> Neuron | None:
+        """The neuron registered under a hotkey."""
+        return next((neuron for neuron in self.neurons if neuron.hotkey == hotkey), None)
 
 
 @dataclass(frozen=True)
@@ -162,7 +170,7 @@ class Chain:
             weights_rate_limit=int(graph.raw["weights_rate_limit"]),
             weights_version=int(graph.raw["weights_version"]),
         )
-        return Metagraph(netuid, graph.block, neurons, rules)
+        return Metagraph(netuid, graph.block, neurons, rules, str(graph.owner_hotkey))
 
     def commitments(self, netuid: int, *, block: int | None = None) -> tuple[Commitment, ...]:
         """Everything committed on a subnet, oldest first, now or after a past block.
