@@ -15,12 +15,10 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import (
     BarColumn,
-    DownloadColumn,
     MofNCompleteColumn,
     Progress,
     TextColumn,
     TimeElapsedColumn,
-    TransferSpeedColumn,
 )
 from rich.text import Text
 
@@ -40,7 +38,8 @@ from scoring.errors import ScoringError
 from scoring.tts.pipeline import evaluate
 from scoring.tts.prompts import load_prompts
 from utilities.errors import SubnetError
-from utilities.hub import Hub
+from utilities.hub import open_hub
+from utilities.model_download import download_model
 from utilities.settings import HubSettings
 from utilities.tables import sample_table, total
 
@@ -176,26 +175,9 @@ def _evaluate(request: TtsRequest, out: Path, errors: Console) -> TtsResult:
 
 def _download(args: argparse.Namespace, errors: Console) -> Path:
     """Fetch the repository at a pinned revision; what is there already is kept."""
-    settings = HubSettings()
-    token = settings.token.get_secret_value() if settings.token else None
-    hub = Hub(endpoint=settings.endpoint, token=token)
+    hub = open_hub(HubSettings())
     snapshot = hub.resolve_revision(args.repo_namespace, args.repo_name, args.revision)
-    into = VAR / "models" / f"{args.repo_namespace}--{args.repo_name}" / snapshot.revision
-    bar = Progress(
-        TextColumn(f"{snapshot.repo_id}@{snapshot.revision[:12]}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        console=errors,
-    )
-    with bar:
-        task = bar.add_task("", total=None)
-        return hub.download_revision(
-            snapshot.repo_id,
-            snapshot.revision,
-            into,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
-        )
+    return download_model(hub, snapshot, VAR, errors)
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ from utilities.hub_errors import (
     translated,
 )
 from utilities.hub_snapshot import RepoFile, RepoSnapshot, has_digest, is_pinned, model_files
+from utilities.settings import HubSettings
 
 MAX_REPOSITORY_BYTES = 18 * 10**9
 METADATA_TIMEOUT = 15.0
@@ -168,6 +169,12 @@ class Hub:
         ):
             hf_raise_for_status(response)
             yield response
+
+
+def open_hub(settings: HubSettings) -> Hub:
+    """The hub that the settings name."""
+    token = settings.token
+    return Hub(endpoint=settings.endpoint, token=token.get_secret_value() if token else None)
 
 
 def _file(repo_id: str, sibling: RepoSibling) -> RepoFile:

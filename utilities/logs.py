@@ -28,6 +28,12 @@ _context: ContextVar[Mapping[str, str | int]] = ContextVar("log_context", defaul
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 
 
+_CHATTY = (
+    *("asyncio", "filelock", "httpcore", "httpcore2", "httpx", "httpx2"),
+    *("websockets", "bittensor.transport"),
+)
+
+
 @contextmanager
 def log_context(**fields: str | int) -> Iterator[None]:
     """Add ``fields`` to everything that this thread logs inside the block.
@@ -55,8 +61,8 @@ def configure_logging(
     formatter = JsonFormatter(redact) if log_format == "json" else TextFormatter(redact)
     handler.setFormatter(formatter)
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    # One line per request to the hub would drown everything else.
-    for chatty in ("httpx", "httpx2", "httpcore", "filelock"):
+    # One line per request or message would drown everything else.
+    for chatty in _CHATTY:
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
