@@ -28,6 +28,18 @@ SubmissionId = Annotated[int, Field(ge=0, lt=2**63)]
 Address = Annotated[str, Field(min_length=1, max_length=64, description="ss58")]
 BlockHash = Annotated[str, Field(pattern=r"^0x[0-9a-f]{64}$")]
 State = Literal["counts", "held", "suspended", "excluded"]
+Verdict = Literal[
+    "competes",
+    "family",
+    "copy",
+    "held",
+    "suspended",
+    "excluded",
+    "unregistered",
+    "unscored",
+    "replaced",
+    "contradicted",
+]
 
 
 class Published(BaseModel):
@@ -113,11 +125,13 @@ class Standing(Published):
     result: RoundResult | None = None
 
     @model_validator(mode="after")
-    def _explained(self) -> Standing:
+    def _consistent(self) -> Standing:
         if self.state != "counts" and not self.reason:
             raise ValueError(f"submission {self.submission_id} is {self.state} without a reason")
         if self.state == "held" and not self.near_copies:
             raise ValueError(f"submission {self.submission_id} is held without evidence")
+        if self.superseded_block is not None and self.superseded_block < self.evidence.block:
+            raise ValueError(f"submission {self.submission_id} is superseded before it was made")
         return self
 
     @property
@@ -209,18 +223,7 @@ class Explanation(Published):
 
     submission_id: SubmissionId
     hotkey: Address
-    verdict: Literal[
-        "competes",
-        "family",
-        "copy",
-        "held",
-        "suspended",
-        "excluded",
-        "unregistered",
-        "unscored",
-        "replaced",
-        "contradicted",
-    ]
+    verdict: Verdict
     reason: str
     lost_to: tuple[SubmissionId, ...] = ()
 

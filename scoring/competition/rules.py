@@ -24,8 +24,8 @@ class Rules:
             per prompt to be certain by.
         resamples: Bootstrap samples of the prompts of a round.
         confidence: Of the two-sided bootstrap interval whose lower end counts.
-        top_k: Places of the field. Win rates are measured over ``top_k - 1`` matches, and so many
-            are scored again in the next round.
+        top_k: Places of the field. Win rates are taken over ``top_k - 1`` matches, and so many are
+            scored again in the next round.
         temperature: Of the softmax over win rates. 0.03 makes a lost match cost a factor of nine
             with 16 places: the second earns a tenth, so that a second model, or a copy that nobody
             noticed, is worth little.
