@@ -9,11 +9,16 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from scoring.contract import ParlerModel, ReferenceVoice, TtsRequest, TtsResult
-from voice_validation_api.evaluation_requests import COMPETITION, model_request, voice_request
+from voice_validation_api.evaluation_requests import (
+    COMPETITION,
+    canary_request,
+    model_request,
+    voice_request,
+)
 from voice_validation_api.failures import AnyCode, ServiceCode
 from voice_validation_api.launchers.base import Ending, Job, Launcher, Limits, Outcome
 from voice_validation_api.result_intake import (
@@ -49,10 +54,11 @@ class InterruptedEvaluationError(Exception):
 
 @dataclass(frozen=True)
 class Evaluated:
-    """A result that was checked, and the end of what the evaluator printed."""
+    """A result that was checked, the end of what the evaluator printed, and the time it took."""
 
     result: TtsResult
     log: str
+    seconds: float
 
 
 class Evaluator:
@@ -80,14 +86,27 @@ class Evaluator:
         """The request that evaluates a reference voice on the same work."""
         return voice_request(self._settings, voice, gpu=self._gpu)
 
+    def canary_request(self) -> TtsRequest:
+        """The request that evaluates the canary, which never changes."""
+        return canary_request(self._settings, gpu=self._gpu)
+
     def run(
-        self, request: TtsRequest, workspace: Path, interrupted: Callable[[], bool]
+        self,
+        request: TtsRequest,
+        workspace: Path,
+        interrupted: Callable[[], bool],
+        *,
+        wall_seconds: float | None = None,
     ) -> Evaluated:
         """Run the evaluator in ``workspace`` and read its result.
 
+        ``wall_seconds`` replaces the limit of the settings.
         Raises EvaluationError and InterruptedEvaluationError.
         """
-        job = Job(COMPETITION, request, workspace, self._limits, self._gpu, self._threads)
+        limits = self._limits
+        if wall_seconds is not None:
+            limits = replace(limits, wall_seconds=wall_seconds)
+        job = Job(COMPETITION, request, workspace, limits, self._gpu, self._threads)
         with disk_errors():
             outcome = self._launcher.run(job, interrupted)
         return _read(job, outcome)
@@ -116,7 +135,7 @@ def _read(job: Job, outcome: Outcome) -> Evaluated:
     if outcome.exit_code != 0:
         detail = f"a score, and yet exit code {outcome.exit_code}"
         raise _ours(ServiceCode.RESULT_INVALID, detail, outcome)
-    return Evaluated(result, outcome.log)
+    return Evaluated(result, outcome.log, outcome.seconds)
 
 
 def _without_places(text: str, job: Job) -> str:

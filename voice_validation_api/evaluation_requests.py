@@ -11,7 +11,9 @@ from scoring.contract import (
     AsrSpec,
     CtcSpec,
     LearnedMosSpec,
+    ListedPrompts,
     ParlerModel,
+    Prompt,
     ReferenceVoice,
     SeededPrompts,
     TtsRequest,
@@ -26,19 +28,47 @@ VOICES: Final = (
 )
 """Calibrate the scale: a good voice, a noisy one, and one that says something else."""
 
+CANARY_VOICE: Final = ReferenceVoice(name="hibari")
+CANARY_PROMPTS: Final = ListedPrompts(
+    prompts=tuple(
+        Prompt(index=index, text=text, description=description)
+        for index, (text, description) in enumerate(
+            (
+                (
+                    "The lighthouse keeper wrote one letter every evening before the lamp was lit.",
+                    "A calm woman speaks slowly and clearly in a quiet room.",
+                ),
+                (
+                    "Could you hand me the blue notebook from the second shelf, please?",
+                    "A friendly man asks a question at a moderate pace, recorded closely.",
+                ),
+                (
+                    "We waited at the station for almost an hour, but the train never came.",
+                    "A woman sounds a little disappointed; the recording is very clear.",
+                ),
+                (
+                    "Nobody had expected rain in August, so all the windows were open.",
+                    "A man tells a story with slight expression and almost no noise.",
+                ),
+            )
+        )
+    )
+)
+"""What canaries say. A change of it makes a new canary, whose score nobody knows."""
+
 
 def model_request(
     settings: WorkerSettings, model_dir: Path, revision: str, *, gpu: int | None
 ) -> TtsRequest:
     """The request that evaluates the checkpoint in ``model_dir``, which holds ``revision``."""
-    base = settings.base_model_dir
-    model = ParlerModel(
-        model_dir=model_dir,
-        # The evaluator works in another directory.
-        base_dir=base.resolve() if base is not None else None,
-        revision=revision,
-    )
-    return _request(settings, model, gpu=gpu)
+    return _request(settings, _parler(settings, model_dir, revision), gpu=gpu)
+
+
+def canary_request(settings: WorkerSettings, *, gpu: int | None) -> TtsRequest:
+    """The request that evaluates the canary: a checkpoint, or else a packaged voice."""
+    canary = settings.canary_dir
+    request = _request(settings, _parler(settings, canary) if canary else CANARY_VOICE, gpu=gpu)
+    return request.model_copy(update={"prompts": CANARY_PROMPTS})
 
 
 def voice_request(
@@ -52,6 +82,16 @@ def request_digest(request: TtsRequest) -> str:
     """A sha256, in hex, of the work that is asked for, whoever does it on whatever device."""
     work = request.model_dump(mode="json", exclude={"synthesiser", "device"})
     return hashlib.sha256(json.dumps(work, sort_keys=True).encode()).hexdigest()
+
+
+def _parler(settings: WorkerSettings, model_dir: Path, revision: str | None = None) -> ParlerModel:
+    base = settings.base_model_dir
+    # The evaluator works in another directory.
+    return ParlerModel(
+        model_dir=model_dir.resolve(),
+        base_dir=base.resolve() if base is not None else None,
+        revision=revision,
+    )
 
 
 def _request(

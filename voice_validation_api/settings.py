@@ -99,7 +99,33 @@ class WorkerSettings(ServiceSettings):
         ge=timedelta(0),
         description="How long an evaluation may go on after SIGTERM before it is handed back.",
     )
-    wall_seconds: float = Field(default=3_600.0, gt=0, description="Limit per evaluation.")
+    wall_seconds: float = Field(
+        default=3_600.0,
+        gt=0,
+        description="Limit per evaluation; less where canary_dir tells what this machine needs.",
+    )
+    wall_factor: float = Field(
+        default=10.0,
+        ge=1,
+        description="An evaluation may take this many times as long as the base model would.",
+    )
+    wall_floor_seconds: float = Field(default=300.0, gt=0, description="No limit is shorter.")
+    canary: bool = Field(
+        default=True, description="Score a fixed model at the start and every canary_interval."
+    )
+    canary_dir: Path | None = Field(
+        default=None,
+        description="The checkpoint that is the canary, best the base model; unset: a voice that "
+        "needs no GPU.",
+    )
+    canary_interval: timedelta = Field(default=timedelta(days=1), gt=timedelta(0))
+    canary_tolerance: float = Field(
+        default=0.03,
+        gt=0,
+        le=1,
+        description="What score, WER and human likeness of the canary may differ by: what a "
+        "repetition elsewhere may (scoring/comparison.py).",
+    )
     memory_bytes: int | None = Field(
         default=None, ge=2**28, description="Address space of an evaluation; unset: no limit."
     )

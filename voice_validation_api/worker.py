@@ -17,7 +17,10 @@ from utilities.hub import Hub
 from utilities.logs import log_context
 from voice_validation_api.audio_store import AudioStore
 from voice_validation_api.calibration import Calibration
+from voice_validation_api.canary import Canary
+from voice_validation_api.canary_ledger import Verdict
 from voice_validation_api.database import DatabaseUnavailableError, RefusedByDatabaseError
+from voice_validation_api.disk_watch import DiskWatch
 from voice_validation_api.evaluation import (
     EvaluationError,
     Evaluator,
@@ -34,9 +37,11 @@ from voice_validation_api.result_intake import clips_of
 from voice_validation_api.result_records import details_of, sample_of, score_of
 from voice_validation_api.settings import WorkerSettings
 from voice_validation_api.submission_queue import LeaseLostError, SubmissionQueue
+from voice_validation_api.time_limits import wall_limit
 from voice_validation_api.wakeup import Stop, Wakeup
 from voice_validation_api.workspaces import Workspaces
 
+PAUSE_REASONS = ("disk", "canary")
 Settlement = Callable[[], object]
 """A repeatable write that ends an attempt."""
 log = logging.getLogger(__name__)
@@ -59,11 +64,13 @@ class Worker:
     wakeup: Wakeup
     hub: Hub
     models: ModelCache
+    disk: DiskWatch
     evaluator: Evaluator
     audio: AudioStore
     workspaces: Workspaces
     stops: Stops
     calibration: Calibration | None
+    canary: Canary | None
 
     def run(self) -> None:
         """Work until stopped, or with ``drain`` until nothing is left to do."""
@@ -83,17 +90,31 @@ class Worker:
                 self.wakeup.wait(self.settings.poll)
         self.wakeup.close()
 
+    @property
+    def pause_reason(self) -> str | None:
+        """Why nothing is claimed, one of ``PAUSE_REASONS``; None when it would be."""
+        if self.disk.state.is_full:
+            return "disk"
+        if self.canary is not None and self.canary.state.verdict not in {None, Verdict.HEALTHY}:
+            return "canary"
+        return None
+
     def _turn(self) -> bool:
         """Do one piece of work; False when there is none."""
         # Listen before looking: what is queued after the look ends the wait.
         self.wakeup.listen()
         if recovered := self.queue.recover_expired():
             log.warning("took back %d submissions of lost workers", recovered)
+        if not self._may_claim():
+            return False
         claim = self.queue.claim()
         if claim is not None:
             self._work_on(claim)
             return True
         return self.calibration is not None and self.calibration.step()
+
+    def _may_claim(self) -> bool:
+        return self.disk.has_room() and (self.canary is None or self.canary.is_healthy())
 
     def _work_on(self, claim: Claim) -> None:
         with (
@@ -124,6 +145,9 @@ class Worker:
             return partial(self.queue.hand_back, claim, log=interruption.log)
         except EvaluationError as error:
             log.warning("%s", error)
+            if error.code is ServiceCode.TIME_LIMIT and self.canary is not None:
+                # A slow model or a slow machine? Nothing more is claimed before that is known.
+                self.canary.demand()
             return partial(
                 self.queue.fail,
                 claim,
@@ -149,7 +173,9 @@ class Worker:
         ) as model_dir:
             persist(partial(self.queue.start_running, claim), self.stops.now)
             request = self.evaluator.model_request(model_dir, claim.revision)
-            evaluated = self.evaluator.run(request, workspace, interrupted)
+            evaluated = self.evaluator.run(
+                request, workspace, interrupted, wall_seconds=self._wall_seconds()
+            )
         result, score = evaluated.result, score_of(evaluated.result)
         log.info("score=%.4f wer=%.4f", score.score, score.wer)
         with disk_errors():
@@ -166,6 +192,16 @@ class Worker:
             details=details_of(result),
             samples=[sample_of(sample, kept) for sample in result.samples],
             log=evaluated.log,
+        )
+
+    def _wall_seconds(self) -> float:
+        settings = self.settings
+        return wall_limit(
+            self.canary.state.pace if self.canary is not None else None,
+            settings.prompt_count,
+            factor=settings.wall_factor,
+            floor_seconds=settings.wall_floor_seconds,
+            cap_seconds=settings.wall_seconds,
         )
 
     def _settle(self, claim: Claim, settlement: Settlement) -> None:

@@ -6,7 +6,7 @@ Settings come from the environment (``WORKER_...``, ``POSTGRES_URL``, ``VAR_DIR`
 and ``.env``; flags override them. SIGTERM or SIGINT: claim nothing more, finish what is being
 evaluated within the grace period, hand back the rest; a second signal hands back at once. Exit
 codes: 0 stopped as told, 1 a fault of this program, 2 wrong settings, 3 no usable database, 4 the
-launcher is not available.
+launcher is not available, 5 with --drain: work may be left, for the disk is full or the canary ill.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
@@ -32,7 +33,10 @@ from utilities.logs import configure_logging
 from utilities.redaction import secrets_of
 from voice_validation_api.audio_store import AudioStore
 from voice_validation_api.calibration import Calibration
+from voice_validation_api.canary import Canary
+from voice_validation_api.canary_ledger import CanaryLedger
 from voice_validation_api.database_access import DatabaseAccess, open_database
+from voice_validation_api.disk_watch import DiskWatch, free_bytes
 from voice_validation_api.evaluation import Evaluator
 from voice_validation_api.launchers.base import Launcher, LauncherUnavailableError
 from voice_validation_api.launchers.choose import choose_launcher
@@ -44,7 +48,7 @@ from voice_validation_api.wakeup import Stop, Wakeup
 from voice_validation_api.worker import Stops, Worker
 from voice_validation_api.workspaces import Workspaces, worker_workspaces
 
-EXIT_FAULT, EXIT_SETTINGS, EXIT_DATABASE, EXIT_LAUNCHER = 1, 2, 3, 4
+EXIT_FAULT, EXIT_SETTINGS, EXIT_DATABASE, EXIT_LAUNCHER, EXIT_PAUSED = 1, 2, 3, 4, 5
 LOOK_SECONDS = 0.2
 
 log = logging.getLogger("worker_queue")
@@ -89,14 +93,21 @@ def _run(settings: WorkerSettings, launcher: Launcher, resources: ExitStack) -> 
         max_bytes=settings.cache_bytes,
         min_free_bytes=settings.min_free_bytes,
     )
+    disk = DiskWatch(
+        low_bytes=settings.min_free_bytes,
+        free=partial(free_bytes, settings.var_dir),
+        evict=models.evict,
+    )
     stops = Stops(soon=Stop(), now=Stop())
     workers = [
-        _worker(settings, number, access, launcher, workspaces, models, stops)
+        _worker(settings, number, access, launcher, workspaces, models, disk, stops)
         for number in range(queues)
     ]
     _install_signals(stops)
     log.info("working with %d queues, launcher=%s", queues, type(launcher).__name__)
-    return _work(workers, stops, settings.grace)
+    code = _work(workers, stops, settings.grace)
+    left = settings.drain and any(worker.pause_reason for worker in workers)
+    return EXIT_PAUSED if code == 0 and left else code
 
 
 def _worker(
@@ -106,6 +117,7 @@ def _worker(
     launcher: Launcher,
     workspaces: Workspaces,
     models: ModelCache,
+    disk: DiskWatch,
     stops: Stops,
 ) -> Worker:
     gpus = settings.gpus
@@ -128,11 +140,37 @@ def _worker(
         wakeup=Wakeup(access.dsn, stops.soon),
         hub=Hub(endpoint=settings.hub_endpoint, token=token.get_secret_value() if token else None),
         models=models,
+        disk=disk,
         evaluator=evaluator,
         audio=audio,
         workspaces=workspaces,
         stops=stops,
         calibration=calibration if calibrates else None,
+        canary=_canary(settings, number, access, evaluator, workspaces, stops)
+        if settings.canary
+        else None,
+    )
+
+
+def _canary(
+    settings: WorkerSettings,
+    number: int,
+    access: DatabaseAccess,
+    evaluator: Evaluator,
+    workspaces: Workspaces,
+    stops: Stops,
+) -> Canary:
+    # The same after a restart, so that a worker has one line among the checks.
+    device = f"gpu-{settings.gpus[number]}" if settings.gpus else f"cpu-{number}"
+    ledger = CanaryLedger(access.pool, worker_id=f"{socket.gethostname()[:64]}:{device}")
+    return Canary(
+        ledger,
+        evaluator,
+        workspaces,
+        interval=settings.canary_interval,
+        tolerance=settings.canary_tolerance,
+        stop=stops.soon,
+        clock=time.monotonic,
     )
 
 

@@ -21,7 +21,10 @@ from service_helpers import new_submission, run_sql, wait_until
 from utilities.hub import Hub
 from voice_validation_api.audio_store import AudioStore
 from voice_validation_api.calibration import Calibration
+from voice_validation_api.canary import Canary
+from voice_validation_api.canary_ledger import CanaryLedger
 from voice_validation_api.database import Database
+from voice_validation_api.disk_watch import DiskWatch
 from voice_validation_api.evaluation import Evaluator
 from voice_validation_api.launchers.process import ProcessLauncher
 from voice_validation_api.model_cache import ModelCache
@@ -84,6 +87,8 @@ class Bench:
     store: Store
     hub: RunningHub
     path: Path
+    free_bytes: int = 10**12
+    now: float = 0.0
     stops: Stops = field(default_factory=lambda: Stops(soon=Stop(), now=Stop()))
 
     @property
@@ -113,23 +118,35 @@ class Bench:
         script = self.path / "evaluator.py"
         script.write_text(HEAD + textwrap.dedent(program))
         settings = WorkerSettings(
-            **{"drain": True, "prompt_count": 2, "hub_endpoint": self.hub.url, **changes}
+            **{
+                "drain": True,
+                "canary": False,
+                "prompt_count": 2,
+                "hub_endpoint": self.hub.url,
+                **changes,
+            }
         )
         queue = SubmissionQueue(self.database, worker_id="worker", lease=settings.lease)
         evaluator = Evaluator(
             settings, ProcessLauncher([sys.executable, str(script)]), gpu=None, threads=1
         )
         audio = AudioStore(self.audio)
+        models = ModelCache(
+            self.path / "var" / "models",
+            max_bytes=settings.cache_bytes,
+            min_free_bytes=settings.min_free_bytes,
+        )
         with worker_workspaces(self.path / "var" / "work") as workspaces:
             yield Worker(
                 settings=settings,
                 queue=queue,
                 wakeup=Wakeup(self.dsn, self.stops.soon),
                 hub=Hub(endpoint=settings.hub_endpoint),
-                models=ModelCache(
-                    self.path / "var" / "models",
-                    max_bytes=settings.cache_bytes,
-                    min_free_bytes=settings.min_free_bytes,
+                models=models,
+                disk=DiskWatch(
+                    low_bytes=settings.min_free_bytes,
+                    free=lambda: self.free_bytes,
+                    evict=models.evict,
                 ),
                 evaluator=evaluator,
                 audio=audio,
@@ -137,6 +154,17 @@ class Bench:
                 stops=self.stops,
                 calibration=Calibration(queue, evaluator, audio, workspaces, self.stops.soon)
                 if settings.calibration
+                else None,
+                canary=Canary(
+                    CanaryLedger(self.database, worker_id="worker"),
+                    evaluator,
+                    workspaces,
+                    interval=settings.canary_interval,
+                    tolerance=settings.canary_tolerance,
+                    stop=self.stops.soon,
+                    clock=lambda: self.now,
+                )
+                if settings.canary
                 else None,
             )
 
