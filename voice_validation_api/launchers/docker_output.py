@@ -51,13 +51,13 @@ def _write(archive: tarfile.TarFile, entry: tarfile.TarInfo, into: Path) -> None
         raise OSError("the engine sent an archive that leads out of its directory")
     path = into.joinpath(*parts)
     if not entry.isreg():
-        path.mkdir(mode=0o700, exist_ok=True)
+        path.mkdir(exist_ok=True)
         return
     content = archive.extractfile(entry)
     assert content is not None
     # Made anew and through no link: nothing in ``into`` is older than this copy.
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-    with content, os.fdopen(os.open(path, flags, 0o600), "wb") as file:
+    with content, os.fdopen(os.open(path, flags, 0o644), "wb") as file:
         shutil.copyfileobj(content, file, _COPY_BYTES)
 
 
