@@ -59,7 +59,7 @@ NO_REVISION: Final = Revision("0" * 40)
 def main(argv: Sequence[str] | None = None) -> int:
     """Run once; returns the exit code."""
     settings = parse_settings(MinerSettings, argv, description=__doc__ or "", examples=EXAMPLES)
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, settings.log_format)
     console = Console(soft_wrap=True, highlight=False)
     errors = Console(stderr=True, soft_wrap=True, highlight=False)
     try:

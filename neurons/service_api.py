@@ -65,23 +65,21 @@ class ServiceApi:
 
     def get(self, path: str, shape: type[_Shape], **params: str | int) -> _Shape:
         """What ``GET path`` answers, parsed as ``shape``."""
-        body = self._ask("GET", path, params=params)
-        try:
-            return TypeAdapter(shape).validate_json(body)
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            place = ".".join(str(part) for part in first["loc"]) or "the body"
-            raise ServiceAnswerError(
-                f"GET {self.url}{path} answers something else: {place}: {first['msg']}"[
-                    :_MAX_MESSAGE_CHARS
-                ],
-                "Check the address of the API, and whether this program is up to date.",
-            ) from error
+        return _parsed(self._ask("GET", path, params=params), shape, f"GET {self.url}{path}")
 
     def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> None:
         """``POST`` a body of JSON."""
+        self._post(path, body, headers)
+
+    def post_for(
+        self, path: str, shape: type[_Shape], body: bytes, headers: Mapping[str, str]
+    ) -> _Shape:
+        """What ``POST path`` of a body of JSON answers, parsed as ``shape``."""
+        return _parsed(self._post(path, body, headers), shape, f"POST {self.url}{path}")
+
+    def _post(self, path: str, body: bytes, headers: Mapping[str, str]) -> bytes:
         sent = {**headers, "Content-Type": "application/json"}
-        self._ask("POST", path, content=body, headers=sent)
+        return self._ask("POST", path, content=body, headers=sent)
 
     def _ask(self, method: str, path: str, **request: Any) -> bytes:
         where = f"{method} {self.url}{path}"
@@ -96,6 +94,18 @@ class ServiceApi:
         if response.is_success:
             return body
         raise _refusal(response.status_code, body, where)
+
+
+def _parsed(body: bytes, shape: type[_Shape], where: str) -> _Shape:
+    try:
+        return TypeAdapter(shape).validate_json(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the body"
+        raise ServiceAnswerError(
+            f"{where} answers something else: {place}: {first['msg']}"[:_MAX_MESSAGE_CHARS],
+            "Check the address of the API, and whether this program is up to date.",
+        ) from error
 
 
 def _bounded(response: httpx2.Response, where: str) -> bytes:

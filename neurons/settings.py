@@ -13,6 +13,8 @@ from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from neurons.flags import option
+from utilities.logs import LogFormat
+from utilities.ss58 import is_ss58
 
 DEFAULT_NETUID: Final = 231
 LOCAL_ENDPOINT: Final = "ws://127.0.0.1:9944"
@@ -39,6 +41,12 @@ def _web_address(address: str) -> str:
     if address.startswith(("http://", "https://")):
         return address.rstrip("/")
     raise ValueError("give an address that starts with http:// or https://")
+
+
+def _hotkey(address: str) -> str:
+    if is_ss58(address):
+        return address
+    raise ValueError("give the ss58 address of a hotkey")
 
 
 class NeuronSettings(BaseSettings):
@@ -85,6 +93,9 @@ class NeuronSettings(BaseSettings):
     )
     least_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", validation_alias="LOG_LEVEL", description="The least level that is logged."
+    )
+    log_format: LogFormat = Field(
+        default="text", validation_alias="LOG_FORMAT", description="text, or json: one per line."
     )
     var_dir: Path = Field(
         default=Path("var"),
@@ -258,12 +269,27 @@ class ValidatorSettings(WalletSettings, ValidationApiSettings):
         ge=0,
         le=255,
     )
+    validation_api_hotkey: Annotated[str, AfterValidator(_hotkey)] | None = Field(
+        default=None,
+        validation_alias="VALIDATION_API_HOTKEY",
+        description="The hotkey that signs published rounds, by default the one that the API "
+        "names itself.",
+    )
+    poll_seconds: float = Field(
+        default=12.0,
+        gt=0,
+        le=600,
+        description="Time between two looks at the chain: a block.",
+    )
 
 
 class ModelQueueSettings(ValidationApiSettings):
     """Settings of ``model_queue.py``."""
 
     immediate: bool = option("--immediate", False, explained="Do one pass now and end.", example="")
+    poll_seconds: float = Field(
+        default=12.0, gt=0, le=3_600, description="Time between two looks at the chain: a block."
+    )
     admin_key: SecretStr = Field(
         validation_alias="ADMIN_KEY",
         description="The admin key of the validation API. Required.",

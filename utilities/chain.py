@@ -143,6 +143,12 @@ class Chain:
         with self._connected() as client:
             return int(client.finalized_block)
 
+    def block_hash(self, block: int) -> str | None:
+        """The hash of a block; None where the chain or the node has no such block."""
+        with self._connected() as client:
+            info = client.block_info(block)
+        return None if info is None else str(info.hash)
+
     def metagraph(self, netuid: int, *, block: int | None = None) -> Metagraph:
         """The neurons of a subnet, now or after a past block."""
         with self._connected() as client:
