@@ -100,5 +100,6 @@ class ApiSettings(ServiceSettings):
         ge=0,
         le=10,
         validation_alias="API_BOARD_SECONDS",
-        description="How long a board may be shown again without asking the database.",
+        description="How often at most a board is made from the database; it is shown until it "
+        "is twice as old. 0: for every request.",
     )

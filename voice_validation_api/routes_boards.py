@@ -1,16 +1,20 @@
 """Endpoints about many submissions: leaderboard, queue, recent entries, minerboard.
 
-They are the ones that everybody asks for again and again. Their answers are made once a second at
-most, and whoever has the newest one already is told so (ETag, 304).
+They are what everybody asks for again and again. Their answers are made once a second at most and
+are at most two seconds old; whoever has the newest one already is told so (ETag, 304). What is at
+hand is answered without a thread.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Hashable, Iterable
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from pydantic import TypeAdapter
+from starlette.background import BackgroundTask
 
 from utilities.model_reference import check_competition
 from voice_validation_api.api_boards import (
@@ -26,11 +30,15 @@ from voice_validation_api.api_errors import ApiError, error_responses
 from voice_validation_api.api_requests import MinerboardUpdate, OneMiner
 from voice_validation_api.api_services import Services, ServicesOf
 from voice_validation_api.auth import require_admin
+from voice_validation_api.database import DatabaseUnavailableError
 from voice_validation_api.paging import Limit, Offset
 from voice_validation_api.records import Calibration
+from voice_validation_api.shared_answers import SharedAnswers
 from voice_validation_api.store import MAX_PAGE
 
 router = APIRouter(tags=["boards"], responses=error_responses(422, 503))
+
+log = logging.getLogger(__name__)
 
 _Competition = Annotated[str, Query(max_length=64, description="Which competition.")]
 _MINERS = TypeAdapter(list[MinerAnswer])
@@ -38,7 +46,7 @@ _RECENT = TypeAdapter(list[RecentAnswer])
 
 
 @router.get("/leaderboard", summary="The ranking", response_model=Leaderboard)
-def leaderboard(
+async def leaderboard(
     request: Request,
     services: ServicesOf,
     competition_id: _Competition = "tts",
@@ -64,21 +72,21 @@ def leaderboard(
         )
         return board.model_dump_json().encode()
 
-    return _shared(request, services, ("leaderboard", competition, limit, offset), make)
+    return await _shared(request, services, ("leaderboard", competition, limit, offset), make)
 
 
 @router.get("/queue", summary="The queue", response_model=QueueAnswer)
-def queue(request: Request, services: ServicesOf) -> Response:
+async def queue(request: Request, services: ServicesOf) -> Response:
     """How many submissions wait and are done, and which ones workers hold now."""
 
     def make() -> bytes:
         return QueueAnswer.of(services.store.queue_state()).model_dump_json().encode()
 
-    return _shared(request, services, "queue", make)
+    return await _shared(request, services, "queue", make)
 
 
 @router.get("/recent_entries", summary="The newest submissions", response_model=list[RecentAnswer])
-def recent_entries(
+async def recent_entries(
     request: Request, services: ServicesOf, limit: Limit = 100, offset: Offset = 0
 ) -> Response:
     """The newest submissions of all competitions first, whatever became of them."""
@@ -87,11 +95,11 @@ def recent_entries(
         rows = services.store.recent(limit=limit, offset=offset)
         return _RECENT.dump_json([RecentAnswer.of(row) for row in rows])
 
-    return _shared(request, services, ("recent", limit, offset), make)
+    return await _shared(request, services, ("recent", limit, offset), make)
 
 
 @router.get("/minerboard", summary="The miners", response_model=list[MinerAnswer])
-def minerboard(
+async def minerboard(
     request: Request,
     services: ServicesOf,
     competition_id: _Competition = "tts",
@@ -105,7 +113,7 @@ def minerboard(
         rows = services.store.minerboard(competition, limit=limit, offset=offset)
         return _MINERS.dump_json([MinerAnswer.of(row) for row in rows])
 
-    return _shared(request, services, ("minerboard", competition, limit, offset), make)
+    return await _shared(request, services, ("minerboard", competition, limit, offset), make)
 
 
 @router.post(
@@ -127,17 +135,32 @@ def minerboard_update(update: MinerboardUpdate, services: ServicesOf) -> Accepte
     return Accepted()
 
 
-def _shared(
+async def _shared(
     request: Request, services: Services, key: Hashable, make: Callable[[], bytes]
 ) -> Response:
-    answer = services.answers.get(key, make)
+    answers = services.answers
+    answer = answers.at_hand(key)
+    renewal = None
+    if answer is None:
+        answer = await run_in_threadpool(answers.get, key, make)
+    elif answers.is_due(key):
+        # This caller need not wait for it.
+        renewal = BackgroundTask(_renew, answers, key, make)
     headers = {
         "ETag": answer.etag,
         "Cache-Control": f"public, max-age={int(services.settings.board_seconds)}",
     }
     if answer.etag in request.headers.get("if-none-match", ""):
-        return Response(status_code=304, headers=headers)
-    return Response(answer.body, media_type="application/json", headers=headers)
+        return Response(status_code=304, headers=headers, background=renewal)
+    return Response(answer.body, media_type="application/json", headers=headers, background=renewal)
+
+
+def _renew(answers: SharedAnswers, key: Hashable, make: Callable[[], bytes]) -> None:
+    try:
+        answers.get(key, make)
+    except DatabaseUnavailableError as error:
+        # Whoever asks when the answer is too old is told.
+        log.warning("a board is not made anew: %s", error)
 
 
 def _calibration(anchors: Iterable[Calibration]) -> tuple[CalibrationRow, ...]:

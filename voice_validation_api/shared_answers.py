@@ -35,10 +35,10 @@ class _Slot:
 
 
 class SharedAnswers:
-    """What was answered within the last ``seconds``, for all threads.
+    """What was answered lately, for all threads; nobody sees what is older than ``2 * seconds``.
 
-    Of many who ask for one answer at the same time, one makes it. The others get the one before,
-    if that is at most twice as old as allowed, and otherwise wait. 0 seconds: each makes its own.
+    An answer older than ``seconds`` is due: it is still shown while one of those who ask has it
+    made anew. 0 seconds: everyone's is made for them.
     """
 
     def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -46,16 +46,27 @@ class SharedAnswers:
         self._lock = Lock()
         self._slots: OrderedDict[Hashable, _Slot] = OrderedDict()
 
+    def at_hand(self, key: Hashable) -> SharedAnswer | None:
+        """The answer to ``key``, if there is one that may be shown."""
+        slot = self._slots.get(key)
+        return None if slot is None else self._not_older(slot, 2 * self._seconds)
+
+    def is_due(self, key: Hashable) -> bool:
+        """Whether the answer to ``key`` should be made, which nobody does now."""
+        slot = self._slots.get(key)
+        if slot is None:
+            return True
+        return not slot.lock.locked() and self._not_older(slot, self._seconds) is None
+
     def get(self, key: Hashable, make: Callable[[], bytes]) -> SharedAnswer:
-        """The answer to ``key``, from ``make`` if need be. Raises what ``make`` raises."""
+        """The answer to ``key``, from ``make`` if it is due. Raises what ``make`` raises.
+
+        Of many who ask at the same time one makes it, and the others wait.
+        """
         if not self._seconds:
             return SharedAnswer.of(make())
         slot = self._slot(key)
-        usable = self._not_older(slot, 2 * self._seconds)
-        if usable is not None and (self._is_fresh(slot) or slot.lock.locked()):
-            return usable
         with slot.lock:
-            # Another may have made it meanwhile.
             answer = self._not_older(slot, self._seconds)
             if answer is None:
                 asked_at = self._clock()
@@ -73,7 +84,4 @@ class SharedAnswers:
 
     def _not_older(self, slot: _Slot, seconds: float) -> SharedAnswer | None:
         # The time is read first: an answer that is replaced in between is only newer.
-        return slot.answer if self._clock() - slot.asked_at <= seconds else None
-
-    def _is_fresh(self, slot: _Slot) -> bool:
-        return self._clock() - slot.asked_at <= self._seconds
+        return slot.answer if self._clock() - slot.asked_at < seconds else None
