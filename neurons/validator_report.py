@@ -7,9 +7,9 @@ import logging
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import bittensor as bt
 
@@ -17,8 +17,6 @@ from neurons.service_api import ServiceApi, ServiceError
 from utilities.chain import Metagraph
 from utilities.chain_auth import sign_request
 from utilities.errors import SubnetError
-
-VERSION: Final = version("speech-subnet")
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +30,7 @@ class Reporter:
 
     api: ServiceApi
     wallet: bt.Wallet
+    version: str
     commit: str | None
     receiver: Callable[[], str | None]
 
@@ -39,12 +38,12 @@ class Reporter:
         """Report how a pass went."""
         self._send("/telemetry_report", payload, metagraph)
 
-    def failure(self, error: SubnetError, metagraph: Metagraph | None, **more: object) -> None:
+    def failure(self, error: SubnetError, **more: object) -> None:
         """Report what went wrong."""
         told = {"event": error.code, "message": error.message, "remedy": error.remedy, **more}
-        self._send("/event_report", {"payload": {**told, "version": VERSION}}, metagraph)
+        self._send("/event_report", {"payload": {**told, "version": self.version}})
 
-    def _send(self, path: str, content: dict[str, Any], metagraph: Metagraph | None) -> None:
+    def _send(self, path: str, content: dict[str, Any], metagraph: Metagraph | None = None) -> None:
         body = json.dumps(content, allow_nan=False).encode()
         headers = self._identity(metagraph)
         try:
@@ -66,6 +65,14 @@ class Reporter:
         if neuron:
             headers |= {"UID": str(neuron.uid), "Coldkey": neuron.coldkey}
         return headers
+
+
+def program_version() -> str:
+    """The version of this project as it is installed."""
+    try:
+        return version("speech-subnet")
+    except PackageNotFoundError:
+        return "unknown"
 
 
 def git_commit() -> str | None:

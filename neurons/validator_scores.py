@@ -49,9 +49,11 @@ class _Health(BaseModel):
 
 @dataclass(frozen=True)
 class Scores:
-    """Snapshots to weigh under ``rules``, oldest first; ``excluded`` are submissions of theirs that the chain
-    speaks against, and ``dropped`` what did not even get into one. ``digests`` names the published
-    rounds that were used."""
+    """Snapshots to weigh under ``rules``, oldest first.
+
+    ``excluded`` are submissions of theirs that the chain speaks against, ``dropped`` what did not
+    even get into one; ``digests`` names the published rounds that were used.
+    """
 
     snapshots: tuple[RoundSnapshot, ...]
     rules: Rules

@@ -42,6 +42,12 @@ def ranking(weights: Weights, scores: Scores, metagraph: Metagraph) -> list[Line
         for rank, e in enumerate(competing, start=1)
     ]
     lines += [_line(standings[e.submission_id], e, scores, uids) for e in others]
+    shown = {explanation.hotkey for explanation in competing}
+    lines += [
+        Line(None, uids.get(s.hotkey), s.hotkey, "", weight=s.weight, note="from earlier rounds")
+        for s in weights.shares
+        if s.units > 0 and s.hotkey not in shown
+    ]
     lines += [
         Line(None, uids.get(d.hotkey), d.hotkey, d.repo, note=d.reason) for d in scores.dropped
     ]
@@ -87,11 +93,11 @@ def _line(
         uid=uids.get(standing.hotkey),
         hotkey=standing.hotkey,
         repo=f"{repository.namespace}/{repository.name}",
-        score=result and result.score,
-        wer=result and result.wer,
-        human_likeness=result and result.human_likeness,
-        win_rate=share and share.win_rate,
-        weight=share and share.weight,
+        score=None if result is None else result.score,
+        wer=None if result is None else result.wer,
+        human_likeness=None if result is None else result.human_likeness,
+        win_rate=None if share is None else share.win_rate,
+        weight=None if share is None else share.weight,
         note=note,
     )
 
