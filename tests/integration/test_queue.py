@@ -12,49 +12,19 @@ import psycopg2
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from queue_helpers import complete, expire, insert_waiting
 from service_helpers import new_submission, run_sql, wait_until
 
 from scoring.contract import FailureCode
 from voice_validation_api.database import Database, DatabaseUnavailableError
 from voice_validation_api.failures import MAX_RETRIES, ServiceCode
-from voice_validation_api.records import Claim, Score, StoredSample, Submission, SubmissionId
+from voice_validation_api.records import Claim, Submission, SubmissionId
 from voice_validation_api.status import AttemptOutcome, Priority, SubmissionStatus
 from voice_validation_api.store import Store
 from voice_validation_api.submission_queue import LeaseLostError, SubmissionQueue
 from voice_validation_api.wakeup import Stop, Wakeup
 
 LEASE = timedelta(seconds=60)
-SCORE = Score(
-    protocol="1" * 64,
-    prompts_digest="2" * 64,
-    score=0.5,
-    low=0.4,
-    high=0.6,
-    wer=0.1,
-    human_likeness=0.5,
-    scored=1,
-    unscored=0,
-)
-
-
-def complete(queue: SubmissionQueue, claim: Claim) -> None:
-    sample = StoredSample(
-        prompt_index=0,
-        text="Hello.",
-        prompt={},
-        outcome="unscored",
-        reason="silence",
-        audio=None,
-        seconds=None,
-        truncated=False,
-        transcript=None,
-        errors=None,
-        wer=None,
-        human_likeness=None,
-        score=None,
-        components={},
-    )
-    queue.complete(claim, SCORE, weights_digest=None, details={}, samples=[sample], log="log")
 
 
 def claimed(queue: SubmissionQueue) -> Claim:
@@ -67,15 +37,6 @@ def current(store: Store, submission_id: SubmissionId) -> Submission:
     submission = store.get(submission_id)
     assert submission is not None
     return submission
-
-
-def expire(dsn: str) -> None:
-    """Let every lease run out, as if the time had passed."""
-    run_sql(
-        dsn,
-        "UPDATE submissions SET lease_expires_at = now() - interval '1 second'"
-        " WHERE lease_expires_at IS NOT NULL",
-    )
 
 
 def dump(dsn: str) -> list[object]:
@@ -120,13 +81,7 @@ def claim_all(dsn: str, worker: int) -> list[int]:
 
 
 def test_8_workers_racing_over_1000_rows_claim_each_once(dsn: str, store: Store) -> None:
-    run_sql(
-        dsn,
-        """INSERT INTO submissions (competition_id, hotkey, block, revision, namespace, name,
-            config_template, submission_hash, status)
-            SELECT 'tts', 'h', n, 'r', 'n', 'n', 'c', '1', 'QUEUED' FROM generate_series(1, 1000) n
-        """,
-    )
+    insert_waiting(dsn, 1000)
     with ProcessPoolExecutor(8, mp_context=multiprocessing.get_context("spawn")) as pool:
         claims = [f.result() for f in [pool.submit(claim_all, dsn, n) for n in range(8)]]
     ids = [i for claim in claims for i in claim]

@@ -46,3 +46,28 @@ SELECT coalesce(
 -- name: schema_version
 -- The newest migration of the database, asked by a role that sees no table.
 SELECT worker_api.schema_version() AS version;
+
+-- name: worker_roles
+-- The login roles of workers, each with the number of its sessions.
+SELECT
+    r.rolname,
+    (SELECT count(*)::integer FROM pg_stat_activity AS a WHERE a.usename = r.rolname) AS sessions
+FROM pg_roles r
+JOIN pg_auth_members m ON m.member = r.oid
+WHERE m.roleid = to_regrole(%(group)s) AND r.rolcanlogin
+    AND NOT (r.rolsuper OR r.rolcreaterole OR r.rolcreatedb)
+ORDER BY r.rolname;
+
+-- name: worker_loopholes
+-- What would take a right from workers that they have because everyone does.
+SELECT 'REVOKE TEMPORARY ON DATABASE ' || quote_ident(current_database()) || ' FROM PUBLIC'
+    AS statement
+WHERE has_database_privilege(%(group)s, current_database(), 'TEMPORARY')
+UNION ALL
+SELECT 'REVOKE CREATE ON SCHEMA ' || quote_ident(nspname) || ' FROM PUBLIC'
+FROM pg_namespace
+WHERE has_schema_privilege(%(group)s, oid, 'CREATE');
+
+-- name: end_sessions
+-- End every session of a role.
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %(name)s;
