@@ -14,8 +14,10 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from hub_helpers import RunningHub, running_hub
 from psycopg2.extensions import make_dsn
 from service_helpers import fresh_database, open_directory, run_sql
+from worker_bench import Bench
 
 from voice_validation_api.database import Database
 from voice_validation_api.migrations import migrate
@@ -100,3 +102,18 @@ def store(database: Database) -> Store:
 def queue(database: Database) -> SubmissionQueue:
     """A worker's side of the queue on the database of ``store``."""
     return SubmissionQueue(database, worker_id="worker-a", lease=timedelta(seconds=60))
+
+
+@pytest.fixture(scope="module")
+def worker_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHub]:
+    """A hub from which the worker of ``bench`` downloads."""
+    with running_hub(tmp_path_factory.mktemp("hub")) as running:
+        yield running
+
+
+@pytest.fixture
+def bench(
+    dsn: str, database: Database, store: Store, worker_hub: RunningHub, tmp_path: Path
+) -> Bench:
+    """A worker on a fresh database."""
+    return Bench(dsn, database, store, worker_hub, tmp_path)

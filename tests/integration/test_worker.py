@@ -1,203 +1,24 @@
-"""A worker on a real queue and a real hub, with small programs in the evaluator's place."""
+"""What a worker does with submissions, and with everything that goes wrong around them."""
 
 from __future__ import annotations
 
 import os
 import signal
-import sys
-import textwrap
-import threading
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
-from hub_helpers import RunningHub, parler_files, running_hub
-from service_helpers import new_submission, run_sql, wait_until
+from hub_helpers import RunningHub
+from service_helpers import run_sql, wait_until
+from worker_bench import SCORES, SLEEPS, Bench, wait_for_go
 
-from utilities.hub import Hub
-from voice_validation_api.audio_store import AudioStore
-from voice_validation_api.calibration import Calibration
-from voice_validation_api.canary import Canary
-from voice_validation_api.canary_ledger import CanaryLedger
 from voice_validation_api.database import Database
-from voice_validation_api.disk_watch import DiskWatch
-from voice_validation_api.evaluation import Evaluator
-from voice_validation_api.launchers.process import ProcessLauncher
-from voice_validation_api.model_cache import ModelCache
 from voice_validation_api.postgres import ensure_postgres
 from voice_validation_api.postgres_place import locate
-from voice_validation_api.records import Submission
-from voice_validation_api.settings import WorkerSettings
 from voice_validation_api.status import AttemptOutcome, Priority, SubmissionStatus
 from voice_validation_api.store import Store
-from voice_validation_api.submission_queue import SubmissionQueue
-from voice_validation_api.wakeup import Stop, Wakeup
-from voice_validation_api.worker import Stops, Worker
 from voice_validation_api.workspaces import worker_workspaces
-
-HEAD = """
-import json, os, pathlib, sys, time
-request = json.loads(pathlib.Path(sys.argv[sys.argv.index("--request") + 1]).read_text())
-out = pathlib.Path(sys.argv[sys.argv.index("--out") + 1])
-errors = {"substitutions": 1, "deletions": 0, "insertions": 0, "words": 4}
-samples = [
-    {"prompt": {"index": n, "text": "Good morning to you.", "description": "A calm voice."},
-     "outcome": "scored", "audio": f"audio/{n:05d}.wav", "seconds": 1.0, "transcript": "good",
-     "errors": errors, "wer": 0.25, "human_likeness": 0.5, "score": 0.375}
-    for n in range(request["prompts"]["count"])
-]
-result = {
-    "status": "COMPLETED", "samples": samples, "prompts_digest": "b" * 64,
-    "protocol_digest": "c" * 64,
-    "synthesiser": {"kind": "parler", "name": "model", "weights_digest": "d" * 64},
-    "asr": {"engine": "faster-whisper", "model": "packaged", "version": "1", "digest": "a" * 64,
-            "rehearsal": True},
-    "aggregate": {"score": 0.375, "interval": {"low": 0.3, "high": 0.4}, "wer": 0.25,
-                  "human_likeness": 0.5, "scored": len(samples), "unscored": 0},
-}
-def answer():
-    (out / "audio").mkdir()
-    for sample in samples:
-        (out / sample["audio"]).write_bytes(b"RIFF")
-    (out / "result.json").write_text(json.dumps(result))
-"""
-SCORES = "print('progress 2/2'); answer()"
-SLEEPS = "pathlib.Path({mark!r}).touch(); time.sleep(600)"
-
-
-def wait_for_go(mark: Path) -> str:
-    """A program that makes ``mark``, and scores once there is a file ``mark``-go."""
-    return f"""
-        pathlib.Path({str(mark)!r}).touch()
-        while not os.path.exists({str(mark) + "-go"!r}): time.sleep(0.01)
-        answer()
-    """
-
-
-@dataclass
-class Bench:
-    """Everything that a worker needs, and the means to watch it."""
-
-    dsn: str
-    database: Database
-    store: Store
-    hub: RunningHub
-    path: Path
-    free_bytes: int = 10**12
-    now: float = 0.0
-    stops: Stops = field(default_factory=lambda: Stops(soon=Stop(), now=Stop()))
-
-    @property
-    def mark(self) -> Path:
-        """A file that a program makes when it has begun."""
-        return self.path / "mark"
-
-    @property
-    def audio(self) -> Path:
-        return self.path / "var" / "audio"
-
-    def publish(self, name: str) -> str:
-        return self.hub.publish(name, parler_files())
-
-    def submit(self, name: str, revision: str | None = None, block: int = 100) -> Submission:
-        """Submit alice's repository ``name``, published first unless a revision is given."""
-        revision = revision or self.publish(name)
-        return self.store.submit(new_submission(block, name=name, revision=revision))
-
-    def current(self, submission: Submission) -> Submission:
-        found = self.store.get(submission.id)
-        assert found is not None
-        return found
-
-    @contextmanager
-    def worker(self, program: str, **changes: Any) -> Iterator[Worker]:
-        script = self.path / "evaluator.py"
-        script.write_text(HEAD + textwrap.dedent(program))
-        settings = WorkerSettings(
-            **{
-                "drain": True,
-                "canary": False,
-                "prompt_count": 2,
-                "hub_endpoint": self.hub.url,
-                **changes,
-            }
-        )
-        queue = SubmissionQueue(self.database, worker_id="worker", lease=settings.lease)
-        evaluator = Evaluator(
-            settings, ProcessLauncher([sys.executable, str(script)]), gpu=None, threads=1
-        )
-        audio = AudioStore(self.audio)
-        models = ModelCache(
-            self.path / "var" / "models",
-            max_bytes=settings.cache_bytes,
-            min_free_bytes=settings.min_free_bytes,
-        )
-        with worker_workspaces(self.path / "var" / "work") as workspaces:
-            yield Worker(
-                settings=settings,
-                queue=queue,
-                wakeup=Wakeup(self.dsn, self.stops.soon),
-                hub=Hub(endpoint=settings.hub_endpoint),
-                models=models,
-                disk=DiskWatch(
-                    low_bytes=settings.min_free_bytes,
-                    free=lambda: self.free_bytes,
-                    evict=models.evict,
-                ),
-                evaluator=evaluator,
-                audio=audio,
-                workspaces=workspaces,
-                stops=self.stops,
-                calibration=Calibration(queue, evaluator, audio, workspaces, self.stops.soon)
-                if settings.calibration
-                else None,
-                canary=Canary(
-                    CanaryLedger(self.database, worker_id="worker"),
-                    evaluator,
-                    workspaces,
-                    interval=settings.canary_interval,
-                    tolerance=settings.canary_tolerance,
-                    stop=self.stops.soon,
-                    clock=lambda: self.now,
-                )
-                if settings.canary
-                else None,
-            )
-
-    def work(self, program: str, **changes: Any) -> None:
-        """Run a worker until the queue is empty."""
-        with self.worker(program, **{"calibration": False, **changes}) as worker:
-            worker.run()
-
-    @contextmanager
-    def working(self, program: str, **changes: Any) -> Iterator[threading.Thread]:
-        """Run a worker in a thread; at the end it must have stopped by itself."""
-        with self.worker(program, **{"calibration": False, **changes}) as worker:
-            thread = threading.Thread(target=worker.run, daemon=True)
-            thread.start()
-            try:
-                yield thread
-                thread.join(30)
-                assert not thread.is_alive(), "the worker does not stop"
-            finally:
-                self.stops.soon.set()
-                self.stops.now.set()
-                thread.join(30)
-
-
-@pytest.fixture(scope="module")
-def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHub]:
-    with running_hub(tmp_path_factory.mktemp("hub")) as running:
-        yield running
-
-
-@pytest.fixture
-def bench(dsn: str, database: Database, store: Store, hub: RunningHub, tmp_path: Path) -> Bench:
-    return Bench(dsn, database, store, hub, tmp_path)
 
 
 def test_a_submission_is_downloaded_evaluated_and_recorded(bench: Bench) -> None:
@@ -414,13 +235,13 @@ def test_connections_that_break_in_mid_flight_cost_nothing(bench: Bench) -> None
 
 
 def test_a_server_killed_and_restarted_in_mid_flight_costs_nothing(
-    hub: RunningHub, var_dir: Path, tmp_path: Path
+    worker_hub: RunningHub, var_dir: Path, tmp_path: Path
 ) -> None:
     with (
         ensure_postgres(None, var_dir) as dsn,
         closing(Database(dsn, size=4, application="tests")) as database,
     ):
-        bench = Bench(dsn, database, Store(database), hub, tmp_path)
+        bench = Bench(dsn, database, Store(database), worker_hub, tmp_path)
         submission = bench.submit("robust")
         with bench.working(wait_for_go(bench.mark), lease=timedelta(seconds=1)):
             wait_until(bench.mark.exists)
@@ -486,6 +307,22 @@ def test_a_voice_that_cannot_be_scored_holds_up_nobody(bench: Bench) -> None:
     ) as worker:
         worker.run()
     assert bench.store.calibrations("tts") == ()
+    assert bench.current(submission).status is SubmissionStatus.COMPLETED
+
+
+def test_a_full_disk_empties_the_cache_and_then_stops_claiming(bench: Bench) -> None:
+    bench.submit("cached")
+    bench.work(SCORES)
+    submission = bench.submit("patient", block=200)
+    bench.free_bytes = 10**9
+    with bench.worker(SCORES, calibration=False) as worker:
+        worker.run()
+        assert worker.pause_reason == "disk"
+        assert worker.models.entries() == []
+        assert bench.current(submission).status is SubmissionStatus.QUEUED
+        bench.free_bytes = 10**10
+        worker.run()
+        assert worker.pause_reason is None
     assert bench.current(submission).status is SubmissionStatus.COMPLETED
 
 
