@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from threading import Lock
-from typing import Final
+from typing import Final, NamedTuple
 
 from scoring.competition import tied_ranks
-from scoring.contract import Interval
 from voice_validation_api.database import Database
 from voice_validation_api.paging import MAX_OFFSET
 from voice_validation_api.records import LeaderboardEntry
@@ -33,6 +32,11 @@ class _Order:
     ids: tuple[int, ...]
     lows: tuple[float, ...]
     highs: tuple[float, ...]
+
+
+class _Bounds(NamedTuple):
+    low: float
+    high: float
 
 
 @dataclass(frozen=True)
@@ -82,12 +86,7 @@ class Rankings:
                 _Order, "ranking_order", {**params, "limit": MAX_RANKED}
             )
             assert order is not None
-            ranks = tied_ranks(
-                [
-                    Interval(low=low, high=high)
-                    for low, high in zip(order.lows, order.highs, strict=True)
-                ]
-            )
+            ranks = tied_ranks([*map(_Bounds, order.lows, order.highs)])
             ranking = _Ranking(
                 version,
                 order.protocol,
