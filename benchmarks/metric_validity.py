@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path[0] = str(ROOT)  # not this folder, whose queue.py would hide Python's
 
 from benchmarks.validity import clips as corpus  # noqa: E402
 from benchmarks.validity import deliveries, experiments, plots  # noqa: E402

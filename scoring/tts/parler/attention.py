@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - the name everybody knows it by
 
+from scoring.tts.parler import one_query
 from scoring.tts.parler.config import DecoderConfig
 
 
@@ -48,43 +49,75 @@ class KeyValueCache:
 
 
 @dataclass(frozen=True)
-class Memory:
-    """What cross-attention hears: keys and values, and which positions are real.
+class Sight:
+    """What the queries of each slot see: query q of slot s the first ``lengths[s, q]`` positions,
+    at least one, of row ``rows[s]`` of a cache.
 
-    ``cache`` has a row for each distinct thing heard, ``mask``, (rows, 1, 1, positions), is 0 at
-    real positions and -inf elsewhere, and ``row_of_slot`` (slots,) says who hears which. One
-    single row is heard by every slot, without a copy.
+    ``rows`` is (slots,), or None where each slot sees its own; ``lengths`` is (slots, 1 or
+    queries). ``mask`` says the same for torch's kernel, (slots, 1, 1 or queries, positions), and
+    is None where `one_query` serves.
+    """
+
+    rows: Tensor | None
+    lengths: Tensor
+    mask: Tensor | None
+
+    @classmethod
+    def of(
+        cls, rows: Tensor | None, lengths: Tensor, *, cache: KeyValueCache, inputs: Tensor
+    ) -> Sight:
+        """What the ``inputs`` (slots, queries, hidden) of one pass see of ``cache``."""
+        if one_query.serves(inputs):
+            return cls(rows, lengths, None)
+        place = torch.arange(cache.keys_values.shape[3], device=inputs.device)
+        hidden = place >= lengths[:, None, :, None]
+        mask = torch.zeros(hidden.shape, dtype=inputs.dtype, device=inputs.device)
+        return cls(rows, lengths, mask.masked_fill_(hidden, -torch.inf))
+
+    def spread(self, cache: Tensor) -> Tensor:
+        """(rows, …) of a cache as (slots, …)."""
+        if self.rows is None:
+            return cache
+        if cache.shape[0] == 1:
+            return cache.expand(len(self.rows), *cache.shape[1:])
+        return cache.index_select(0, self.rows)
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What cross-attention hears.
+
+    ``cache`` has a row for each distinct thing heard, ``filled`` (rows,) says how many positions
+    of each are real, and ``row_of_slot`` (slots,) who hears which.
     """
 
     cache: KeyValueCache
-    mask: Tensor
+    filled: Tensor
     row_of_slot: Tensor
 
     @classmethod
     def allocate(
         cls, config: DecoderConfig, rows: int, slots: int, positions: int, like: Tensor
     ) -> Memory:
-        """A memory in which every slot hears row 0 and that row is one position of zeros,
+        """A memory in which every slot hears row 0 and every row is one position of zeros,
         because attention over nothing would be NaN."""
         heads = config.num_cross_attention_key_value_heads
-        mask = like.new_full((rows, 1, 1, positions), -torch.inf)
-        mask[..., 0] = 0
         return cls(
             KeyValueCache.allocate(config, heads, rows, positions, like),
-            mask,
+            torch.ones(rows, dtype=torch.int64, device=like.device),
             torch.zeros(slots, dtype=torch.int64, device=like.device),
         )
 
     def of_slot(self, slot: int) -> Memory:
         """What one slot hears, as a memory of one row and one slot."""
         row = int(self.row_of_slot[slot])
-        return Memory(self.cache.row(row), self.mask[row : row + 1], self.row_of_slot.new_zeros(1))
+        alone = self.row_of_slot.new_zeros(1)
+        return Memory(self.cache.row(row), self.filled[row : row + 1], alone)
 
-    def spread(self, rows: Tensor) -> Tensor:
-        """(rows, …) of the memory as (slots, …)."""
-        if rows.shape[0] == 1:
-            return rows.expand(self.row_of_slot.shape[0], *rows.shape[1:])
-        return rows.index_select(0, self.row_of_slot)
+    def sight(self, inputs: Tensor) -> Sight:
+        """What the ``inputs`` (slots, queries, hidden) of one pass hear."""
+        lengths = self.filled[self.row_of_slot][:, None]
+        return Sight.of(self.row_of_slot, lengths, cache=self.cache, inputs=inputs)
 
 
 @dataclass(frozen=True)
@@ -115,14 +148,17 @@ def split_heads(x: Tensor, width: int) -> Tensor:
     return x.view(*x.shape[:2], -1, width).transpose(1, 2)
 
 
-def attend(queries: Tensor, keys_values: Tensor, mask: Tensor) -> Tensor:
+def attend(queries: Tensor, keys_values: Tensor, sight: Sight) -> Tensor:
     """Mix values by head, back to (slots, positions, hidden).
 
-    ``keys_values`` is (slots, 2 × key-value heads, positions, width); heads may share them.
-    ``mask`` is added to the scores.
+    ``queries`` is (slots, heads, positions, width), ``keys_values`` (rows, 2 × key-value heads,
+    positions, width); heads may share them.
     """
-    keys, values = keys_values.chunk(2, dim=1)
+    if sight.mask is None:
+        rows = torch.arange(len(queries)) if sight.rows is None else sight.rows
+        return one_query.attend(queries, keys_values, rows, sight.lengths[:, 0])
+    keys, values = sight.spread(keys_values).chunk(2, dim=1)
     mixed = F.scaled_dot_product_attention(
-        queries, keys, values, attn_mask=mask, enable_gqa=keys.shape[1] != queries.shape[1]
+        queries, keys, values, attn_mask=sight.mask, enable_gqa=keys.shape[1] != queries.shape[1]
     )
     return mixed.transpose(1, 2).flatten(2)

@@ -14,7 +14,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - the name everybody knows it by
 
-from scoring.tts.parler.attention import KeyValueCache, Memory, Rotation, attend, split_heads
+from scoring.tts.parler.attention import (
+    KeyValueCache,
+    Memory,
+    Rotation,
+    Sight,
+    attend,
+    split_heads,
+)
 from scoring.tts.parler.config import ParlerConfig
 from scoring.tts.parler.parameters import Layer, Parameters
 
@@ -61,8 +68,7 @@ class ParlerDecoder:
         length = states.shape[1]
         cache = memory.cache.row(row)
         cache.clear()
-        memory.mask[row] = -torch.inf
-        memory.mask[row, ..., :length] = 0
+        memory.filled[row] = length
         for layer, into in zip(self.parameters.layers, cache.keys_values, strict=True):
             into[:, :, :length] = self._split(layer.cross_kv(states))
 
@@ -97,15 +103,11 @@ class ParlerDecoder:
         else:
             x = x + F.embedding(positions, parameters.positions)
         rows = torch.arange(x.shape[0], device=x.device)[:, None]
-        reach = torch.arange(cache.keys_values.shape[3], device=x.device)
-        hidden_from = reach > positions[:, None, :, None]
-        seen = torch.zeros(hidden_from.shape, dtype=x.dtype, device=x.device)
-        seen.masked_fill_(hidden_from, -torch.inf)
-        heard = memory.spread(memory.mask)
+        seen = Sight.of(None, positions + 1, cache=cache, inputs=x)
+        heard = memory.sight(x)
         for index, layer in enumerate(parameters.layers):
-            own = cache.keys_values[index]
+            own, said = cache.keys_values[index], memory.cache.keys_values[index]
             x = x + self._self_attention(layer, x, rotation, own, (rows, positions), seen)
-            said = memory.spread(memory.cache.keys_values[index])
             x = x + self._cross_attention(layer, x, rotation, said, heard)
             x = x + self._feed_forward(layer, x)
         logits = parameters.heads(parameters.norm(x[:, -1]))
@@ -118,7 +120,7 @@ class ParlerDecoder:
         rotation: Rotation | None,
         keys_values: Tensor,
         places: tuple[Tensor, Tensor],
-        mask: Tensor,
+        sight: Sight,
     ) -> Tensor:
         config = self.config.decoder
         heads, kv_heads = config.num_attention_heads, config.num_key_value_heads
@@ -130,7 +132,7 @@ class ParlerDecoder:
             fresh = torch.cat((turned[:, heads:], fresh[:, kv_heads:]), dim=1)
         rows, positions = places
         keys_values[rows, :, positions] = fresh.transpose(1, 2)
-        return layer.self_out(attend(queries, keys_values, mask))
+        return layer.self_out(attend(queries, keys_values, sight))
 
     def _cross_attention(
         self,
@@ -138,13 +140,13 @@ class ParlerDecoder:
         x: Tensor,
         rotation: Rotation | None,
         keys_values: Tensor,
-        mask: Tensor,
+        sight: Sight,
     ) -> Tensor:
         queries = self._split(layer.cross_q(layer.cross_norm(x)))
         if rotation is not None:
             # Queries are rotated here too and keys are not: so the models were trained.
             queries = rotation.apply(queries)
-        return layer.cross_out(attend(queries, keys_values, mask))
+        return layer.cross_out(attend(queries, keys_values, sight))
 
     def _feed_forward(self, layer: Layer, x: Tensor) -> Tensor:
         activation = _ACTIVATIONS[self.config.decoder.activation_function]
