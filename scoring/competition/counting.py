@@ -56,26 +56,35 @@ class Referee:
         """One for each standing, in the order of the snapshot.
 
         Of those that could compete, a coldkey has one that does: that of the hotkey that was first
-        in these rounds. So what else it submits changes nothing, neither for it nor for others.
+        in these rounds. So what else it submits changes nothing, neither for it nor for others. A
+        coldkey with a copy is family of the original, which is paid for all of them. Nobody can
+        be drawn into a family by others: a hotkey joins a coldkey with that coldkey's signature.
         """
         rulings = self._each_by_itself(snapshot)
         heads: dict[str, Ruling] = {}
+        copies: dict[str, Ruling] = {}
         for ruling in rulings:
-            if ruling.verdict != "competes":
-                continue
-            coldkey = self._coldkey(ruling)
-            head = heads.setdefault(coldkey, ruling)
-            if self._entered(ruling) < self._entered(head):
-                heads[coldkey] = ruling
-        return [self._within_family(ruling, heads) for ruling in rulings]
+            if ruling.verdict in {"copy", "held"}:
+                copies.setdefault(self._coldkey(ruling), ruling)
+            elif ruling.verdict == "competes":
+                head = heads.setdefault(self._coldkey(ruling), ruling)
+                if self._entered(ruling) < self._entered(head):
+                    heads[self._coldkey(ruling)] = ruling
+        return [self._within_family(ruling, heads, copies) for ruling in rulings]
 
-    def _within_family(self, ruling: Ruling, heads: Mapping[str, Ruling]) -> Ruling:
+    def _within_family(
+        self, ruling: Ruling, heads: Mapping[str, Ruling], copies: Mapping[str, Ruling]
+    ) -> Ruling:
         if ruling.verdict != "competes":
             return ruling
-        head = heads[self._coldkey(ruling)]
-        if head is ruling:
+        coldkey = self._coldkey(ruling)
+        if coldkey in copies:
+            number = copies[coldkey].standing.submission_id
+            reason = f"its coldkey has a copy, submission {number}, and so belongs to the original"
+        elif heads[coldkey] is not ruling:
+            reason = f"submission {heads[coldkey].standing.submission_id} stands for its coldkey"
+        else:
             return ruling
-        reason = f"its coldkey is represented by submission {head.standing.submission_id}"
         return Ruling(ruling.standing, "family", reason)
 
     def _each_by_itself(self, snapshot: RoundSnapshot) -> list[Ruling]:
