@@ -3,29 +3,47 @@
 from __future__ import annotations
 
 import time
+from collections import Counter as Tally
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
+from voice_validation_api.canary_ledger import Verdict
 from voice_validation_api.failures import AnyCode
 from voice_validation_api.status import AttemptOutcome
 
 STAGES: Final = ("download", "evaluate", "record")
+UNKNOWN: Final = "UNKNOWN"
+"""The verdict of a canary that did not run yet, or is switched off."""
 _SECONDS = (0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1_200, 1_800, 3_600, 7_200)
 
 
-class WorkerMetrics:
-    """Shared by the queues of one worker."""
+class QueueHealth(Protocol):
+    """One queue of a worker, as far as it can be in trouble."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self._registry = registry
+    @property
+    def pause_reason(self) -> str | None:
+        """Why nothing is claimed."""
+
+    @property
+    def canary_verdict(self) -> Verdict | None:
+        """What its canary said last."""
+
+
+class WorkerMetrics:
+    """What is counted while a worker works; shared by its queues. Without a registry nobody sees
+    it."""
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.claims = Counter(
             "speech_worker_claims_total", "Submissions claimed.", registry=registry
         )
         self.active = Gauge(
-            "speech_worker_evaluations_active", "Evaluations at this moment.", registry=registry
+            "speech_worker_evaluations_active", "Submissions in work.", registry=registry
         )
         self.leases_lost = Counter(
             "speech_worker_leases_lost_total",
@@ -62,41 +80,55 @@ class WorkerMetrics:
         finally:
             self._stages.labels(name).observe(time.monotonic() - started)
 
-    def watch_cache(self, used_bytes: Callable[[], float]) -> None:
-        """Show how much the model cache holds."""
-        self._watch("speech_worker_cache_bytes", "Bytes in the model cache.", used_bytes)
 
-    def watch_disk(self, free_bytes: Callable[[], float]) -> None:
-        """Show how much room is left where the worker writes."""
-        self._watch("speech_worker_disk_free_bytes", "Bytes free below VAR_DIR.", free_bytes)
+class WorkerCollector(Collector):
+    """What is looked up when Prometheus asks: disk, cache, and the health of the queues.
 
-    def watch_pause(self, reasons: Sequence[str], reason: Callable[[], str | None]) -> None:
-        """Show which of ``reasons``, if any, keeps the worker from claiming."""
-        paused = Gauge(
-            "speech_worker_paused",
-            "1 for the reason for which nothing is claimed.",
-            ("reason",),
-            registry=self._registry,
+    ``free_bytes`` and ``cache_bytes`` measure.
+    """
+
+    def __init__(
+        self,
+        queues: Sequence[QueueHealth],
+        *,
+        pause_reasons: Sequence[str],
+        free_bytes: Callable[[], int],
+        cache_bytes: Callable[[], int],
+    ) -> None:
+        self._queues = queues
+        self._pause_reasons = pause_reasons
+        self._free_bytes = free_bytes
+        self._cache_bytes = cache_bytes
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """The metrics of this moment."""
+        yield _gauge(
+            "speech_worker_disk_free_bytes", "Room on the disk of VAR_DIR.", self._free_bytes()
         )
-        for known in reasons:
-            paused.labels(known).set_function(_is(reason, known))
-
-    def watch_canary(self, healthy: Callable[[], bool | None], drift: Callable[[], float]) -> None:
-        """Show whether the fixed model scores as it should, and how far off it is."""
-        self._watch(
-            "speech_worker_canary_ok",
-            "1: the canary scores as expected, 0: it drifted, -1: it did not run yet.",
-            lambda: -1 if (ok := healthy()) is None else int(ok),
+        yield _gauge("speech_worker_cache_bytes", "Size of the model cache.", self._cache_bytes())
+        yield _gauge("speech_worker_queues", "Evaluations at the same time.", len(self._queues))
+        paused = Tally(queue.pause_reason for queue in self._queues)
+        yield _tally(
+            "speech_worker_queues_paused",
+            "Queues that claim nothing, by reason.",
+            "reason",
+            {reason: paused[reason] for reason in self._pause_reasons},
         )
-        self._watch(
-            "speech_worker_canary_drift",
-            "Difference of the canary's newest score to the expected one.",
-            drift,
+        said = Tally(queue.canary_verdict for queue in self._queues)
+        yield _tally(
+            "speech_worker_canaries",
+            "Queues by what their canary said last.",
+            "verdict",
+            {UNKNOWN: said[None], **{verdict.value: said[verdict] for verdict in Verdict}},
         )
 
-    def _watch(self, name: str, documentation: str, value: Callable[[], float]) -> None:
-        Gauge(name, documentation, registry=self._registry).set_function(value)
+
+def _gauge(name: str, documentation: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(name, documentation, value=value)
 
 
-def _is(reason: Callable[[], str | None], known: str) -> Callable[[], float]:
-    return lambda: float(reason() == known)
+def _tally(name: str, documentation: str, label: str, counts: dict[str, int]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, documentation, labels=(label,))
+    for value, count in counts.items():
+        family.add_metric((value,), count)
+    return family

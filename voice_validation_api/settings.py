@@ -142,6 +142,17 @@ class WorkerSettings(ServiceSettings):
         "cache, and if that is not enough nothing is claimed until a quarter more is free.",
     )
 
+    metrics_port: int | None = Field(
+        default=None,
+        ge=0,
+        le=65_535,
+        description="Where Prometheus reads GET /metrics; unset: nowhere.",
+    )
+    metrics_host: str = Field(
+        default="127.0.0.1",
+        description="Who can reach that address can read the metrics: no key is asked for.",
+    )
+
     @field_validator("gpu_ids")
     @classmethod
     def _one_gpu_per_queue(cls, gpu_ids: str, info: ValidationInfo) -> str:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from voice_validation_api.evaluation import (
 )
 from voice_validation_api.failures import ServiceCode
 from voice_validation_api.lease_keeper import kept_lease
+from voice_validation_api.metrics_worker import WorkerMetrics
 from voice_validation_api.model_cache import ModelCache
 from voice_validation_api.model_download import held_model
 from voice_validation_api.persistence import Backoff, persist
@@ -71,6 +73,7 @@ class Worker:
     stops: Stops
     calibration: Calibration | None
     canary: Canary | None
+    metrics: WorkerMetrics = field(default_factory=WorkerMetrics)
 
     def run(self) -> None:
         """Work until stopped, or with ``drain`` until nothing is left to do."""
@@ -95,9 +98,14 @@ class Worker:
         """Why nothing is claimed, one of ``PAUSE_REASONS``; None when it would be."""
         if self.disk.state.is_full:
             return "disk"
-        if self.canary is not None and self.canary.state.verdict not in {None, Verdict.HEALTHY}:
+        if self.canary_verdict not in {None, Verdict.HEALTHY}:
             return "canary"
         return None
+
+    @property
+    def canary_verdict(self) -> Verdict | None:
+        """What the canary said last; None without one."""
+        return self.canary.state.verdict if self.canary is not None else None
 
     def _turn(self) -> bool:
         """Do one piece of work; False when there is none."""
@@ -118,6 +126,7 @@ class Worker:
 
     def _work_on(self, claim: Claim) -> None:
         with (
+            self.metrics.active.track_inprogress(),
             log_context(submission=claim.submission_id, evaluation=claim.evaluation_id),
             kept_lease(self.queue, claim, self.settings.lease) as lease,
         ):
@@ -163,19 +172,24 @@ class Worker:
     def _evaluate(
         self, claim: Claim, workspace: Path, interrupted: Callable[[], bool]
     ) -> Settlement:
-        with held_model(
-            self.hub,
-            self.models,
-            claim.repo_id,
-            claim.revision,
-            max_bytes=self.settings.max_repository_bytes,
-            interrupted=interrupted,
-        ) as model_dir:
+        with ExitStack() as holding:
+            with self.metrics.stage("download"):
+                model_dir = holding.enter_context(
+                    held_model(
+                        self.hub,
+                        self.models,
+                        claim.repo_id,
+                        claim.revision,
+                        max_bytes=self.settings.max_repository_bytes,
+                        interrupted=interrupted,
+                    )
+                )
             persist(partial(self.queue.start_running, claim), self.stops.now)
             request = self.evaluator.model_request(model_dir, claim.revision)
-            evaluated = self.evaluator.run(
-                request, workspace, interrupted, wall_seconds=self._wall_seconds()
-            )
+            with self.metrics.stage("evaluate"):
+                evaluated = self.evaluator.run(
+                    request, workspace, interrupted, wall_seconds=self._wall_seconds()
+                )
         result, score = evaluated.result, score_of(evaluated.result)
         log.info("score=%.4f wer=%.4f", score.score, score.wer)
         with disk_errors():

@@ -28,6 +28,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from utilities.http_server import CannotListenError
 from utilities.hub import Hub
 from utilities.logs import configure_logging
 from utilities.redaction import secrets_of
@@ -40,12 +41,14 @@ from voice_validation_api.disk_watch import DiskWatch, free_bytes
 from voice_validation_api.evaluation import Evaluator
 from voice_validation_api.launchers.base import Launcher, LauncherUnavailableError
 from voice_validation_api.launchers.choose import choose_launcher
+from voice_validation_api.measured_queue import MeasuredQueue
+from voice_validation_api.metrics import metrics_served, new_registry
+from voice_validation_api.metrics_worker import WorkerCollector, WorkerMetrics
 from voice_validation_api.model_cache import ModelCache
 from voice_validation_api.postgres import NO_USABLE_DATABASE
 from voice_validation_api.settings import WorkerSettings
-from voice_validation_api.submission_queue import SubmissionQueue
 from voice_validation_api.wakeup import Stop, Wakeup
-from voice_validation_api.worker import Stops, Worker
+from voice_validation_api.worker import PAUSE_REASONS, Stops, Worker
 from voice_validation_api.workspaces import Workspaces, worker_workspaces
 
 EXIT_FAULT, EXIT_SETTINGS, EXIT_DATABASE, EXIT_LAUNCHER, EXIT_PAUSED = 1, 2, 3, 4, 5
@@ -73,6 +76,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except LauncherUnavailableError as error:
         log.critical("%s", error)
         return EXIT_LAUNCHER
+    except CannotListenError as error:
+        log.critical("%s. %s", error.message, error.remedy)
+        return EXIT_SETTINGS
     except KeyboardInterrupt:
         return 0
 
@@ -99,10 +105,23 @@ def _run(settings: WorkerSettings, launcher: Launcher, resources: ExitStack) -> 
         evict=models.evict,
     )
     stops = Stops(soon=Stop(), now=Stop())
+    registry = new_registry()
+    metrics = WorkerMetrics(registry)
     workers = [
-        _worker(settings, number, access, launcher, workspaces, models, disk, stops)
+        _worker(settings, number, access, launcher, workspaces, models, disk, stops, metrics)
         for number in range(queues)
     ]
+    if settings.metrics_port is not None:
+        collector = WorkerCollector(
+            workers,
+            pause_reasons=PAUSE_REASONS,
+            free_bytes=partial(free_bytes, settings.var_dir),
+            cache_bytes=lambda: sum(entry.size_bytes for entry in models.entries()),
+        )
+        registry.register(collector)
+        resources.enter_context(
+            metrics_served(registry, settings.metrics_host, settings.metrics_port)
+        )
     _install_signals(stops)
     log.info("working with %d queues, launcher=%s", queues, type(launcher).__name__)
     code = _work(workers, stops, settings.grace)
@@ -119,6 +138,7 @@ def _worker(
     models: ModelCache,
     disk: DiskWatch,
     stops: Stops,
+    metrics: WorkerMetrics,
 ) -> Worker:
     gpus = settings.gpus
     evaluator = Evaluator(
@@ -128,7 +148,7 @@ def _worker(
         threads=max(1, len(os.sched_getaffinity(0)) // settings.queue_count),
     )
     name = f"{socket.gethostname()[:64]}:{os.getpid()}:{number}:{secrets.token_hex(4)}"
-    queue = SubmissionQueue(access.pool, worker_id=name, lease=settings.lease)
+    queue = MeasuredQueue(access.pool, worker_id=name, lease=settings.lease, metrics=metrics)
     # One queue is enough for the few voices.
     calibrates = settings.calibration and number == 0
     token = settings.hub_token
@@ -149,6 +169,7 @@ def _worker(
         canary=_canary(settings, number, access, evaluator, workspaces, stops)
         if settings.canary
         else None,
+        metrics=metrics,
     )
 
 

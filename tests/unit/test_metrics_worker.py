@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pytest
 from prometheus_client import CollectorRegistry
 
+from voice_validation_api.canary_ledger import Verdict
 from voice_validation_api.failures import ServiceCode
-from voice_validation_api.metrics_worker import STAGES, WorkerMetrics
+from voice_validation_api.metrics_worker import STAGES, UNKNOWN, WorkerCollector, WorkerMetrics
 from voice_validation_api.status import AttemptOutcome
 
 
@@ -44,15 +47,32 @@ def test_a_stage_that_fails_is_timed_too(
     assert counts == {"download": 1, "evaluate": 0, "record": 0}
 
 
-def test_gauges_are_read_when_they_are_asked_for(
-    metrics: WorkerMetrics, registry: CollectorRegistry
-) -> None:
-    reason: list[str | None] = [None]
-    metrics.watch_pause(("disk", "canary"), lambda: reason[-1])
-    metrics.watch_canary(lambda: None, lambda: 0.0)
-    metrics.watch_cache(lambda: 17)
-    reason.append("disk")
-    assert registry.get_sample_value("speech_worker_paused", {"reason": "disk"}) == 1
-    assert registry.get_sample_value("speech_worker_paused", {"reason": "canary"}) == 0
-    assert registry.get_sample_value("speech_worker_canary_ok") == -1
-    assert registry.get_sample_value("speech_worker_cache_bytes") == 17
+@dataclass
+class Queue:
+    pause_reason: str | None = None
+    canary_verdict: Verdict | None = None
+
+
+def test_the_health_of_queues_is_counted_when_it_is_asked_for(registry: CollectorRegistry) -> None:
+    queues = [Queue(), Queue(), Queue()]
+    collector = WorkerCollector(
+        queues,
+        pause_reasons=("disk", "canary"),
+        free_bytes=lambda: 10**9,
+        cache_bytes=lambda: 17,
+    )
+    registry.register(collector)
+    queues[0].pause_reason, queues[0].canary_verdict = "canary", Verdict.DRIFTED
+    queues[1].canary_verdict = Verdict.HEALTHY
+
+    def value(name: str, **labels: str) -> float | None:
+        return registry.get_sample_value(f"speech_worker_{name}", labels)
+
+    assert value("queues") == 3
+    assert value("queues_paused", reason="canary") == 1
+    assert value("queues_paused", reason="disk") == 0
+    assert value("canaries", verdict="DRIFTED") == 1
+    assert value("canaries", verdict="HEALTHY") == 1
+    assert value("canaries", verdict=UNKNOWN) == 1
+    assert value("disk_free_bytes") == 10**9
+    assert value("cache_bytes") == 17
