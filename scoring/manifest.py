@@ -55,6 +55,7 @@ COMPUTING_PACKAGES = (
     "ctranslate2",
     "faster-whisper",
     "hibari-tts",
+    "numba",
     "numpy",
     "onnxruntime",
     "openai-whisper",
