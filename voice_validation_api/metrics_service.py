@@ -16,6 +16,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from scoring.contract import FailureCode
+from voice_validation_api.canary_ledger import Verdict
 from voice_validation_api.database import Database, DatabaseUnavailableError
 from voice_validation_api.failures import ServiceCode
 
@@ -62,6 +63,7 @@ class ServiceState:
     database_bytes: int
     attempts: list[AttemptCount]
     voices: list[VoiceScore]
+    canaries: dict[Verdict, int]
 
 
 class ServiceCollector(Collector):
@@ -128,6 +130,14 @@ def _families(state: ServiceState) -> Iterator[GaugeMetricFamily]:
     yield _gauge("speech_database_bytes", "Size of the database.", state.database_bytes)
     yield _attempts(state)
     yield from _voices(state)
+    canaries = GaugeMetricFamily(
+        "speech_canaries",
+        "Workers by what their canary said last, within two days.",
+        labels=("verdict",),
+    )
+    for verdict in Verdict:
+        canaries.add_metric((verdict.value,), state.canaries.get(verdict, 0))
+    yield canaries
 
 
 def _attempts(state: ServiceState) -> GaugeMetricFamily:

@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from service_helpers import new_submission, run_sql
 from service_processes import failed_start, running_api
 
+from voice_validation_api.canary_ledger import CanaryCheck, CanaryLedger, Verdict
 from voice_validation_api.database import Database
 from voice_validation_api.failures import ServiceCode
 from voice_validation_api.metrics_service import MAX_AGE_S, OTHER, ServiceCollector
@@ -97,6 +98,20 @@ def test_attempts_of_the_last_hour_are_counted_by_known_codes(
     for code in (OTHER, "MODEL_REFUSED"):
         labels = {"outcome": "FAILED", "code": code}
         assert registry.get_sample_value("speech_attempts_last_hour", labels) == 1
+
+
+def test_canaries_are_counted_by_verdict_while_they_are_news(database: Database, dsn: str) -> None:
+    for worker, verdict in (("a", Verdict.HEALTHY), ("b", Verdict.DRIFTED), ("c", Verdict.DRIFTED)):
+        ledger = CanaryLedger(database, worker_id=worker)
+        ledger.record(CanaryCheck(worker, "reference", verdict))
+    run_sql(
+        dsn,
+        "UPDATE canary_checks SET checked_at = now() - interval '3 days' WHERE worker_id = 'c'",
+    )
+    registry = registry_of(database)
+    for verdict, count in ((Verdict.HEALTHY, 1), (Verdict.DRIFTED, 1), (Verdict.UNMEASURED, 0)):
+        labels = {"verdict": verdict.value}
+        assert registry.get_sample_value("speech_canaries", labels) == count
 
 
 def test_the_database_is_asked_once_in_a_few_seconds(database: Database, store: Store) -> None:

@@ -44,7 +44,15 @@ SELECT
             ORDER BY competition_id, voice, recorded_at DESC
             LIMIT 100
         ) AS v
-    ) AS voices;
+    ) AS voices,
+    -- A worker that is gone keeps its last line for a month; it is nobody's trouble any more.
+    (
+        SELECT coalesce(jsonb_object_agg(verdict, workers), '{}') FROM (
+            SELECT verdict, count(*) AS workers FROM canary_checks
+            WHERE checked_at > now() - interval '2 days'
+            GROUP BY verdict
+        ) AS c
+    ) AS canaries;
 
 -- name: set_aside
 -- What no worker will look at by itself: parked or failed submissions, with the end of the story.
