@@ -170,7 +170,8 @@ def _program(settings: ValidatorSettings, resources: ExitStack) -> Program:
     source = ScoreSource(api, TTS, signer=settings.validation_api_hotkey, rules=Rules())
     office = None if settings.offline else _office(settings, api, source)
     # A log has no width of its own.
-    console = Console(width=None if sys.stdout.isatty() else LOG_COLUMNS)
+    has_width = sys.stdout.isatty() or "COLUMNS" in os.environ
+    console = Console(width=None if has_width else LOG_COLUMNS)
 
     def show(title: str, lines: list[Line]) -> None:
         console.print(ranking_table(title, lines))

@@ -146,7 +146,7 @@ class _Agreed:
 def _agreed(row: Row, competition_id: str, view: View, past: PastCommitments) -> _Agreed:
     """What on the chain agrees with a row. Raises _DisagreesError."""
     if row.block >= view.block:
-        raise _DisagreesError(f"it was committed in block {row.block}, after that of this node")
+        raise _DisagreesError(f"it waits for the block after {row.block}, where it was committed")
     current = view.commitments.get(row.hotkey)
     if current is None:
         raise _DisagreesError("its hotkey has no commitment")

@@ -12,7 +12,7 @@ import bittensor as bt
 from neurons.service_api import ServiceError
 from neurons.validator_chain import View, past_of, read_view
 from neurons.validator_report import Reporter
-from neurons.validator_scores import Scores, ScoreSource
+from neurons.validator_scores import NoScoresError, Scores, ScoreSource
 from neurons.validator_state import StateFile, ValidatorState
 from neurons.validator_table import Line, ranking
 from neurons.validator_weights import (
@@ -142,6 +142,12 @@ class Validator:
         except RoundsUnusableError as error:
             raise ScoresUnusableError(error.message, error.remedy) from error
         self._show_ranking(weighed, scores, view)
+        if not scores.digests and not any(share.units for share in weighed.shares):
+            # Only a signed round is reason enough to burn everything.
+            raise NoScoresError(
+                "no scored submission competes; the ranking says why",
+                "Wait until one that agrees with the chain is scored.",
+            )
         self._remember(self._state.with_snapshots(scores.digests))
         parts = parts_by_hotkey(weighed, view.metagraph)
         self._remember(self._state.with_weights(view.block, parts))

@@ -65,10 +65,16 @@ def start_api(
 
 @contextmanager
 def running_api(
-    environment: Mapping[str, str], log_file: Path, *, program: Sequence[str] = SCRIPT
+    environment: Mapping[str, str],
+    log_file: Path,
+    *,
+    program: Sequence[str] = SCRIPT,
+    port: str = "0",
 ) -> Iterator[RunningApi]:
-    """Start the API on a free port and wait until it listens; killed at the end if need be."""
-    process = start_api(environment, log_file, program=program)
+    """Start the API, by default on a free port, and wait until it listens; killed at the end if
+    need be."""
+    flags = ("--main-api-port", port)
+    process = start_api(environment, log_file, program=program, flags=flags)
     try:
         url = _address(process, log_file)
         with httpx2.Client(base_url=url, timeout=30.0) as client:
