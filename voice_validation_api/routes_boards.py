@@ -119,7 +119,7 @@ async def minerboard(
 @router.post(
     "/minerboard_update",
     dependencies=[Depends(require_admin)],
-    responses=error_responses(401, 403, 413),
+    responses=error_responses(400, 401, 403, 413),
     summary="Set the miners",
 )
 def minerboard_update(update: MinerboardUpdate, services: ServicesOf) -> Accepted:

@@ -14,7 +14,7 @@ from voice_validation_api.api_services import ServicesOf
 from voice_validation_api.auth import parse_uid
 from voice_validation_api.report_signatures import ProvenReporter, check_signer
 
-router = APIRouter(tags=["reports"], responses=error_responses(401, 403, 413, 422, 503))
+router = APIRouter(tags=["reports"], responses=error_responses(400, 401, 403, 413, 422, 503))
 
 
 @router.post("/telemetry_report", summary="Report telemetry")
