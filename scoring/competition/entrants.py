@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scoring.competition.allocation import weights
-from scoring.competition.records import Participant, RoundSnapshot
+from scoring.competition.records import Participant, Weights
 from scoring.competition.rounds import RoundTimes, may_enter
 from scoring.competition.rules import Rules
 
@@ -30,29 +29,25 @@ class Entrants:
 
 
 def next_round_entrants(
-    snapshots: Sequence[RoundSnapshot],
+    decided: Weights | None,
     candidates: Sequence[Candidate],
     *,
     chain: Sequence[Participant],
     rules: Rules,
     times: RoundTimes,
 ) -> Entrants:
-    """Those who take part in the round of ``times``, as of its start.
+    """Those who take part in the round of ``times``.
 
+    ``decided`` are the weights at its start, None before there are any; ``chain`` is as of then.
     The best are the ``top_k`` of the newest round with the fewest lost matches. Of the candidates
     that were pinned in time, each coldkey enters one: the newest of the hotkey that competes for
     it already, else the one pinned first. More would cost evaluations and could not be paid.
-    Raises RoundsUnusableError as ``weights`` does.
     """
-    best: tuple[int, ...] = ()
-    heads: dict[str, str] = {}
+    competing = [e for e in decided.explanations if e.verdict == "competes"] if decided else []
     coldkeys = {participant.hotkey: participant.coldkey for participant in chain}
-    if snapshots:
-        decided = weights(snapshots, chain=chain, rules=rules, block=times.start_block)
-        competing = [e for e in decided.explanations if e.verdict == "competes"]
-        heads = {coldkeys[e.hotkey]: e.hotkey for e in competing}
-        ranked = sorted(competing, key=lambda e: (len(e.lost_to), e.submission_id))
-        best = tuple(explanation.submission_id for explanation in ranked[: rules.top_k])
+    heads = {coldkeys[e.hotkey]: e.hotkey for e in competing if e.hotkey in coldkeys}
+    ranked = sorted(competing, key=lambda e: (len(e.lost_to), e.submission_id))
+    best = tuple(explanation.submission_id for explanation in ranked[: rules.top_k])
     return Entrants(best, _new(candidates, coldkeys, heads, times))
 
 

@@ -162,6 +162,14 @@ class TestCopies:
 
         assert verdicts(decided) == {OLD.number: "replaced", 20: "copy", NEW.number: "competes"}
 
+    def test_a_held_blend_with_anothers_model_does_not_stop_its_author_from_improving(self) -> None:
+        blend = Entry(number=20, block=300, near=(RIVAL, OLD))
+        improved = replace(NEW, near=(OLD, blend))
+        decided = weigh([[OLD, RIVAL, blend, improved]])
+
+        assert verdicts(decided)[20] == "copy"
+        assert verdicts(decided)[NEW.number] == "competes"
+
     def test_a_row_of_blends_between_two_models_makes_neither_a_copy(self) -> None:
         other = Entry(number=30, block=60)
         blends = [Entry(number=31, block=500, near=(RIVAL,))]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from competition_rounds import FIRST, RULES, Entry, history, registered
+from competition_rounds import FIRST, RULES, Entry, registered, weigh
 
 from scoring.competition import Candidate, Participant, next_round_entrants
 from scoring.competition.rounds import round_times
@@ -27,7 +27,7 @@ def test_the_first_round_takes_whoever_was_pinned_in_time_first_come_first() -> 
         candidate(3, "c", pinned=START),
         candidate(4, "unregistered"),
     ]
-    entrants = next_round_entrants([], new, chain=chain, rules=RULES, times=TIMES)
+    entrants = next_round_entrants(None, new, chain=chain, rules=RULES, times=TIMES)
 
     assert entrants.best == ()
     assert entrants.new == (2, 1)
@@ -35,7 +35,7 @@ def test_the_first_round_takes_whoever_was_pinned_in_time_first_come_first() -> 
 
 def test_a_hotkey_enters_its_newest_submission() -> None:
     new = [candidate(1, "a", block=100), candidate(2, "a", block=150, pinned=400)]
-    entrants = next_round_entrants([], new, chain=[person("a")], rules=RULES, times=TIMES)
+    entrants = next_round_entrants(None, new, chain=[person("a")], rules=RULES, times=TIMES)
 
     assert entrants.new == (2,)
 
@@ -43,7 +43,7 @@ def test_a_hotkey_enters_its_newest_submission() -> None:
 def test_the_best_enter_again_in_their_order_at_most_top_k() -> None:
     entries = [Entry(number=n, quality=0.02 + 0.05 * n) for n in range(20)]
     entrants = next_round_entrants(
-        history([entries]), [], chain=registered(entries), rules=RULES, times=TIMES
+        weigh([entries]), [], chain=registered(entries), rules=RULES, times=TIMES
     )
 
     assert entrants.best == tuple(range(19, 3, -1))
@@ -57,7 +57,7 @@ def test_what_cannot_be_paid_is_not_scored_again() -> None:
         Entry(number=4, quality=None),
     ]
     entrants = next_round_entrants(
-        history([entries]), [], chain=registered(entries), rules=RULES, times=TIMES
+        weigh([entries]), [], chain=registered(entries), rules=RULES, times=TIMES
     )
 
     assert entrants.best == (1,)
@@ -67,7 +67,7 @@ def test_a_coldkey_enters_one_new_submission_that_of_the_hotkey_that_stands_for_
     standing_for = Entry(number=1, hotkey="x", coldkey="purse")
     chain = [*registered([standing_for]), person("y", "purse"), person("z", "purse")]
     new = [candidate(5, "y"), candidate(6, "z"), candidate(7, "x", block=150, pinned=900)]
-    rounds = history([[standing_for]])
+    decided = weigh([[standing_for]], chain=chain)
 
-    assert next_round_entrants([], new, chain=chain, rules=RULES, times=TIMES).new == (5,)
-    assert next_round_entrants(rounds, new, chain=chain, rules=RULES, times=TIMES).new == (7,)
+    assert next_round_entrants(None, new, chain=chain, rules=RULES, times=TIMES).new == (5,)
+    assert next_round_entrants(decided, new, chain=chain, rules=RULES, times=TIMES).new == (7,)
