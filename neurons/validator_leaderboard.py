@@ -7,7 +7,7 @@ validator reads from the chain itself.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -100,13 +100,22 @@ def read_leaderboard(api: ServiceApi, competition_id: str) -> Leaderboard:
     return Leaderboard(protocol, tuple(rows))
 
 
+def read_digest(api: ServiceApi, submission_id: int) -> str | None:
+    """The digest of the weights that were measured. Raises ServiceError."""
+    return api.get(f"/submissions/{submission_id}", _Submission, limit=1).weights_digest
+
+
 def as_snapshot(
-    board: Leaderboard, competition_id: str, view: View, past: PastCommitments, api: ServiceApi
+    board: Leaderboard,
+    competition_id: str,
+    view: View,
+    past: PastCommitments,
+    digest_of: Callable[[int], str | None],
 ) -> tuple[RoundSnapshot | None, tuple[Dropped, ...]]:
     """The rows that agree with the chain as a snapshot, and the others with the reason.
 
-    Of each hotkey the newest that agrees takes part. No rows make no snapshot. Raises ChainError
-    and ServiceError.
+    Of each hotkey the newest that agrees takes part. No rows make no snapshot. ``digest_of`` tells
+    the weights digest of a submission by its id. Raises ChainError, and what ``digest_of`` raises.
     """
     if board.protocol is None or not board.rows:
         return None, ()
@@ -124,8 +133,8 @@ def as_snapshot(
             except _DisagreesError as error:
                 dropped.append(_dropped(row, str(error)))
                 continue
-            digest = api.get(f"/submissions/{row.id}", _Submission, limit=1).weights_digest
-            standings[row.hotkey] = _standing(row, coldkeys[row.hotkey], agreed, digest)
+            coldkey, digest = coldkeys[row.hotkey], digest_of(row.id)
+            standings[row.hotkey] = _standing(row, coldkey, agreed, digest)
     snapshot = _snapshot(tuple(standings.values()), competition_id, board.protocol)
     return snapshot, tuple(dropped)
 
@@ -174,10 +183,10 @@ def _committed_then(row: Row, past: PastCommitments) -> Commitment:
 
 def _replaced_too_long(row: Row, view: View, past: PastCommitments) -> bool:
     """Whether the commitment was replaced before the grace began, which later ones do not renew."""
-    begin = view.block - RULES.replacement_grace
-    if begin <= row.block:
+    before_grace = view.block - RULES.replacement_grace - 1
+    if before_grace < row.block:
         return False
-    then = past(begin)
+    then = past(before_grace)
     held = then and then.get(row.hotkey)
     return not held or held.block != row.block
 

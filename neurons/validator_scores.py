@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, Final
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -12,7 +13,7 @@ from neurons import validator_leaderboard
 from neurons.service_api import ServiceApi, ServiceError, ServiceRefusedError
 from neurons.validator_chain import PastCommitments, View
 from neurons.validator_evidence import contradictions
-from neurons.validator_leaderboard import Dropped, as_snapshot, read_leaderboard
+from neurons.validator_leaderboard import Dropped, as_snapshot, read_digest, read_leaderboard
 from scoring.competition import RoundSnapshot, Rules
 from scoring.contract import Hex64
 from utilities.chain_rounds import RoundForgedError, SignedRound, check_round
@@ -143,7 +144,9 @@ class ScoreSource:
 
     def _of_leaderboard(self, view: View, past: PastCommitments) -> Scores:
         board = read_leaderboard(self._api, self._competition_id)
-        snapshot, dropped = as_snapshot(board, self._competition_id, view, past, self._api)
+        snapshot, dropped = as_snapshot(
+            board, self._competition_id, view, past, partial(read_digest, self._api)
+        )
         if snapshot is None:
             raise NoScoresError(
                 f"{self._api.url} has no scores for competition {self._competition_id}",
