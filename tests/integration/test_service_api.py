@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import closing, contextmanager
 
 import pytest
+from http_answers import Answer, answering
 from pydantic import BaseModel
 
 from neurons import service_api
@@ -27,33 +26,14 @@ class Rows(BaseModel):
 
 
 @contextmanager
-def answering(status: int, body: bytes, length: int | None = None) -> Iterator[ServiceApi]:
+def asking(status: int, body: bytes, length: int | None = None) -> Iterator[ServiceApi]:
     """A client of a server that answers everything so."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body) if length is None else length))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            self.do_GET()
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        api = ServiceApi(f"http://127.0.0.1:{server.server_port}")
+    with answering(lambda _: Answer(status, body, length)) as url, closing(ServiceApi(url)) as api:
         yield api
-        api.close()
-        server.shutdown()
 
 
 def test_json_comes_back() -> None:
-    with answering(200, b'{"rows": [1]}') as api:
+    with asking(200, b'{"rows": [1]}') as api:
         assert api.get("/leaderboard", Rows, limit=1) == Rows(rows=(1,))
         api.post("/telemetry_report", b"{}", {})
 
@@ -78,24 +58,24 @@ REFUSAL = b'{"error": {"code": "TOO_OLD", "message": "too old", "remedy": "Updat
 def test_other_answers_are_typed(
     status: int, body: bytes, error: type[ServiceError], match: str
 ) -> None:
-    with answering(status, body) as api, pytest.raises(error, match=match):
+    with asking(status, body) as api, pytest.raises(error, match=match):
         api.get("/leaderboard", Rows)
 
 
 def test_an_answer_that_breaks_off_is_no_answer() -> None:
-    with answering(200, b'{"rows"', 100) as api, pytest.raises(ServiceUnavailableError):
+    with asking(200, b'{"rows"', 100) as api, pytest.raises(ServiceUnavailableError):
         api.get("/leaderboard", Rows)
 
 
 def test_an_endless_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service_api, "MAX_ANSWER_BYTES", 1_000)
-    with answering(200, b"1" * 2_000) as api, pytest.raises(ServiceAnswerError, match="1,000"):
+    with asking(200, b"1" * 2_000) as api, pytest.raises(ServiceAnswerError, match="1,000"):
         api.get("/leaderboard", Rows)
 
 
 def test_a_trickling_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service_api, "ANSWER_SECONDS", -1.0)
-    with answering(200, b"{}") as api, pytest.raises(ServiceUnavailableError, match="longer"):
+    with asking(200, b"{}") as api, pytest.raises(ServiceUnavailableError, match="longer"):
         api.get("/leaderboard", Rows)
 
 
