@@ -26,7 +26,7 @@ class RateLimitMiddleware:
 
     def __init__(self, app: ASGIApp, *, settings: ApiSettings) -> None:
         self._app = app
-        self._admin_key = settings.admin_key
+        self._admin_keys = settings.admin_keys
         self._rates = RateLimiter(settings.requests_per_second)
         self._generous_rates = RateLimiter(settings.admin_requests_per_second)
         self._max_at_once = settings.requests_at_once
@@ -42,7 +42,7 @@ class RateLimitMiddleware:
         try:
             if scope["path"] == "/hc":
                 _check(self._generous_rates, caller)
-            elif is_admin_key(self._admin_key, given):
+            elif is_admin_key(self._admin_keys, given):
                 _check(self._generous_rates, "admin")
             else:
                 _check(self._rates, caller)

@@ -37,6 +37,11 @@ class ApiSettings(ServiceSettings):
         validation_alias="ADMIN_KEY",
         description="What callers of admin endpoints must send. Unset: those are refused.",
     )
+    admin_key_previous: SecretStr | None = Field(
+        default=None,
+        validation_alias="ADMIN_KEY_PREVIOUS",
+        description="The key before this one, accepted too while callers change over.",
+    )
     metrics_port: int | None = Field(
         default=None,
         ge=0,
@@ -103,3 +108,10 @@ class ApiSettings(ServiceSettings):
         description="How often at most a board is made from the database; it is shown until it "
         "is twice as old. 0: for every request.",
     )
+
+    @property
+    def admin_keys(self) -> tuple[SecretStr, ...]:
+        """What opens admin endpoints; nothing without an ``admin_key``."""
+        if self.admin_key is None:
+            return ()
+        return tuple(key for key in (self.admin_key, self.admin_key_previous) if key is not None)

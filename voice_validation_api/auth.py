@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import Depends, Header
@@ -22,16 +23,19 @@ _admin_key = APIKeyHeader(
 )
 
 
-def is_admin_key(configured: SecretStr | None, given: str | None) -> bool:
-    """Whether ``given`` is the configured key; it takes as long for any that is not."""
-    if configured is None or given is None:
+def is_admin_key(configured: Sequence[SecretStr], given: str | None) -> bool:
+    """Whether ``given`` is one of the configured keys; it takes as long for any that is not."""
+    if given is None:
         return False
-    return hmac.compare_digest(configured.get_secret_value().encode(), given.encode())
+    # A list: every key is compared, whichever fits.
+    return any(
+        [hmac.compare_digest(key.get_secret_value().encode(), given.encode()) for key in configured]
+    )
 
 
-def check_admin_key(configured: SecretStr | None, given: str | None) -> None:
-    """Raises ApiError unless ``given`` is the configured key; without one, nobody is admitted."""
-    if configured is None:
+def check_admin_key(configured: Sequence[SecretStr], given: str | None) -> None:
+    """Raises ApiError unless ``given`` is a configured key; without one, nobody is admitted."""
+    if not configured:
         raise ApiError(
             403,
             "ADMIN_KEY_NOT_CONFIGURED",
@@ -58,7 +62,7 @@ def require_admin(
     services: ServicesOf, given: Annotated[str | None, Depends(_admin_key)] = None
 ) -> None:
     """For endpoints that only the operator may call."""
-    check_admin_key(services.settings.admin_key, given)
+    check_admin_key(services.settings.admin_keys, given)
 
 
 _Text = Annotated[str | None, Header(max_length=MAX_HEADER_CHARS)]
