@@ -27,10 +27,11 @@ def is_admin_key(configured: Sequence[SecretStr], given: str | None) -> bool:
     """Whether ``given`` is one of the configured keys; it takes as long for any that is not."""
     if given is None:
         return False
-    # A list: every key is compared, whichever fits.
-    return any(
-        [hmac.compare_digest(key.get_secret_value().encode(), given.encode()) for key in configured]
-    )
+    # Every key is compared, whichever fits.
+    fits = [
+        hmac.compare_digest(key.get_secret_value().encode(), given.encode()) for key in configured
+    ]
+    return any(fits)
 
 
 def check_admin_key(configured: Sequence[SecretStr], given: str | None) -> None:
