@@ -10,6 +10,8 @@ from fastapi import Depends, Request
 from utilities.chain_auth import NonceStore
 from utilities.hub import Hub
 from voice_validation_api.api_settings import ApiSettings
+from voice_validation_api.audio_base import AudioStore
+from voice_validation_api.audio_store import open_audio_store
 from voice_validation_api.database import Database
 from voice_validation_api.nonces import PostgresNonces
 from voice_validation_api.rankings import Rankings
@@ -20,11 +22,12 @@ from voice_validation_api.store import Store
 
 @dataclass(frozen=True)
 class Services:
-    """The database, the model hub, the settings, and what is remembered of callers."""
+    """The database, the model hub, the settings, the clips, and what is remembered of callers."""
 
     store: Store
     hub: Hub
     settings: ApiSettings
+    audio: AudioStore
     nonces: NonceStore
     report_rates: RateLimiter
     rankings: Rankings
@@ -32,11 +35,12 @@ class Services:
 
 
 def services_on(database: Database, hub: Hub, settings: ApiSettings) -> Services:
-    """The services of an application on ``database``."""
+    """The services of an application on ``database``. Raises AudioStoreError."""
     return Services(
         store=Store(database),
         hub=hub,
         settings=settings,
+        audio=open_audio_store(settings),
         nonces=PostgresNonces(database),
         report_rates=RateLimiter(settings.reports_per_second),
         rankings=Rankings(database),

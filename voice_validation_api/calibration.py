@@ -6,7 +6,7 @@ import logging
 from functools import partial
 
 from scoring.contract import ReferenceVoice, TtsRequest
-from voice_validation_api.audio_store import AudioStore
+from voice_validation_api.audio_base import AudioStore
 from voice_validation_api.evaluation import (
     EvaluationError,
     Evaluator,

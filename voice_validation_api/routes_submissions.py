@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Annotated
 
-from fastapi import APIRouter, Path
-from fastapi.responses import FileResponse
+from fastapi import APIRouter, Path, Request
+from fastapi.responses import StreamingResponse
 
 from voice_validation_api.api_errors import ApiError, error_responses
 from voice_validation_api.api_models import SubmissionAnswer
 from voice_validation_api.api_services import Services, ServicesOf
-from voice_validation_api.audio_store import AudioStore
+from voice_validation_api.audio_base import Clip
+from voice_validation_api.byte_ranges import UnsatisfiableRangeError, parse_range
 from voice_validation_api.paging import Limit, Offset
 from voice_validation_api.records import Submission, SubmissionId
 
+log = logging.getLogger(__name__)
 router = APIRouter(
     prefix="/submissions", tags=["submissions"], responses=error_responses(404, 422, 503)
 )
@@ -40,23 +43,69 @@ def submission(
 @router.get(
     "/{submission_id}/audio/{prompt_index}",
     summary="One recording",
-    response_class=FileResponse,
-    responses={200: {"content": {"audio/wav": {}}, "description": "A WAV file."}},
+    response_class=StreamingResponse,
+    responses={
+        200: {"content": {"audio/wav": {}}, "description": "A WAV file."},
+        206: {"content": {"audio/wav": {}}, "description": "The part that was asked for."},
+        **error_responses(416),
+    },
 )
-def audio(submission_id: _Id, prompt_index: _PromptIndex, services: ServicesOf) -> FileResponse:
-    """What the model said to one prompt. Ranges of bytes may be asked for."""
+def audio(
+    submission_id: _Id, prompt_index: _PromptIndex, services: ServicesOf, request: Request
+) -> StreamingResponse:
+    """What the model said to one prompt. A range of bytes may be asked for."""
+    clip = _clip(services, submission_id, prompt_index)
+    # There is no validator that If-Range could name, and then everything is sent.
+    header = None if "If-Range" in request.headers else request.headers.get("Range")
+    part = _part(header, clip)
+    start, stop = part or (0, clip.size_bytes)
+    headers = {
+        "Accept-Ranges": "bytes",
+        "Content-Length": str(stop - start),
+        "X-Content-Type-Options": "nosniff",
+    }
+    if part:
+        headers["Content-Range"] = f"bytes {start}-{stop - 1}/{clip.size_bytes}"
+    return StreamingResponse(
+        clip.chunks(start, stop),
+        status_code=206 if part else 200,
+        media_type="audio/wav",
+        headers=headers,
+    )
+
+
+def _clip(services: Services, submission_id: int, prompt_index: int) -> Clip:
     row = _find(services, submission_id)
     sample = services.store.sample(row.id, prompt_index)
-    store = AudioStore(services.settings.audio_dir)
-    path = sample and sample.audio and store.find(sample.audio)
-    if not path:
+    try:
+        clip = services.audio.find(sample.audio) if sample and sample.audio else None
+    except OSError as error:
+        log.warning("submission=%s prompt=%s: %s", row.id, prompt_index, error)
+        raise ApiError(
+            503,
+            "AUDIO_STORE_UNAVAILABLE",
+            "the store of recordings does not answer",
+            "Try again in a minute.",
+        ) from error
+    if clip is None:
         raise ApiError(
             404,
             "AUDIO_NOT_FOUND",
             f"submission {submission_id} has no recording of prompt {prompt_index}",
             f"GET /submissions/{submission_id} lists the recordings that there are.",
         )
-    return FileResponse(path, media_type="audio/wav", headers={"X-Content-Type-Options": "nosniff"})
+    return clip
+
+
+def _part(header: str | None, clip: Clip) -> tuple[int, int] | None:
+    try:
+        return parse_range(header, clip.size_bytes)
+    except UnsatisfiableRangeError as error:
+        refusal = ApiError(
+            416, "RANGE_NOT_SATISFIABLE", str(error), "Ask for bytes before the end."
+        )
+        refusal.headers = {"Content-Range": f"bytes */{clip.size_bytes}"}
+        raise refusal from error
 
 
 def _find(services: Services, submission_id: int) -> Submission:

@@ -47,11 +47,12 @@ class ServiceSettings(BaseSettings):
     log_format: LogFormat = Field(
         default="text", validation_alias="LOG_FORMAT", description="text, or json: one per line."
     )
-
-    @property
-    def audio_dir(self) -> Path:
-        """The audio store: ``<submission>/<evaluation>/<file>``."""
-        return self.var_dir / "audio"
+    audio_store: str | None = Field(
+        default=None,
+        validation_alias="AUDIO_STORE",
+        description="A directory, or s3://bucket/prefix, that the API and all workers share. "
+        "Unset: audio below var_dir.",
+    )
 
 
 class WorkerSettings(ServiceSettings):

@@ -37,6 +37,7 @@ from voice_validation_api.api_limits import BodyLimitMiddleware
 from voice_validation_api.api_rates import RateLimitMiddleware
 from voice_validation_api.api_services import Services, services_on
 from voice_validation_api.api_settings import ApiSettings
+from voice_validation_api.audio_base import AudioStoreError
 from voice_validation_api.database_access import open_database
 from voice_validation_api.metrics_api import api_metrics
 from voice_validation_api.postgres import NO_USABLE_DATABASE
@@ -89,6 +90,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with closing(bind(settings.host, settings.main_api_port)) as listener:
             return _run(settings, listener)
+    except AudioStoreError as error:
+        log.critical("%s", error)
+        return EXIT_SETTINGS
     except CannotListenError as error:
         log.critical("%s. %s", error.message, error.remedy)
         return EXIT_SETTINGS

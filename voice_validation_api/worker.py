@@ -16,7 +16,7 @@ from pathlib import Path
 
 from utilities.hub import Hub
 from utilities.logs import log_context
-from voice_validation_api.audio_store import AudioStore
+from voice_validation_api.audio_base import AudioStore
 from voice_validation_api.calibration import Calibration
 from voice_validation_api.canary import Canary
 from voice_validation_api.canary_ledger import Verdict

@@ -13,10 +13,7 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
-import secrets
 import signal
-import socket
 import sys
 import time
 from collections.abc import Sequence
@@ -29,27 +26,22 @@ from typing import Any
 from pydantic import ValidationError
 
 from utilities.http_server import CannotListenError
-from utilities.hub import Hub
 from utilities.logs import configure_logging
 from utilities.redaction import secrets_of
-from voice_validation_api.audio_store import AudioStore
-from voice_validation_api.calibration import Calibration
-from voice_validation_api.canary import Canary
-from voice_validation_api.canary_ledger import CanaryLedger
-from voice_validation_api.database_access import DatabaseAccess, open_database
+from voice_validation_api.audio_store import open_audio_store
+from voice_validation_api.database_access import open_database
 from voice_validation_api.disk_watch import DiskWatch, free_bytes
-from voice_validation_api.evaluation import Evaluator
 from voice_validation_api.launchers.base import Launcher, LauncherUnavailableError
 from voice_validation_api.launchers.choose import choose_launcher
-from voice_validation_api.measured_queue import MeasuredQueue
 from voice_validation_api.metrics import metrics_served, new_registry
 from voice_validation_api.metrics_worker import WorkerCollector, WorkerMetrics
 from voice_validation_api.model_cache import ModelCache
 from voice_validation_api.postgres import NO_USABLE_DATABASE
 from voice_validation_api.settings import WorkerSettings
-from voice_validation_api.wakeup import Stop, Wakeup
+from voice_validation_api.wakeup import Stop
 from voice_validation_api.worker import PAUSE_REASONS, Stops, Worker
-from voice_validation_api.workspaces import Workspaces, worker_workspaces
+from voice_validation_api.worker_parts import SharedParts, make_worker
+from voice_validation_api.workspaces import worker_workspaces
 
 EXIT_FAULT, EXIT_SETTINGS, EXIT_DATABASE, EXIT_LAUNCHER, EXIT_PAUSED = 1, 2, 3, 4, 5
 LOOK_SECONDS = 0.2
@@ -93,6 +85,13 @@ def _run(settings: WorkerSettings, launcher: Launcher, resources: ExitStack) -> 
     except NO_USABLE_DATABASE as error:
         log.critical("no usable database: %s. POSTGRES_URL says which one is used.", error)
         return EXIT_DATABASE
+    try:
+        audio = open_audio_store(settings)
+        # Found out now, and not after the first evaluation.
+        audio.check()
+    except OSError as error:
+        log.critical("the audio store cannot be written: %s. AUDIO_STORE says which.", error)
+        return EXIT_SETTINGS
     workspaces = resources.enter_context(worker_workspaces(settings.var_dir / "work"))
     models = ModelCache(
         settings.var_dir / "models",
@@ -107,10 +106,10 @@ def _run(settings: WorkerSettings, launcher: Launcher, resources: ExitStack) -> 
     stops = Stops(soon=Stop(), now=Stop())
     registry = new_registry()
     metrics = WorkerMetrics(registry)
-    workers = [
-        _worker(settings, number, access, launcher, workspaces, models, disk, stops, metrics)
-        for number in range(queues)
-    ]
+    shared = SharedParts(
+        settings, access, launcher, workspaces, models, disk, audio, stops, metrics
+    )
+    workers = [make_worker(shared, number) for number in range(queues)]
     if settings.metrics_port is not None:
         collector = WorkerCollector(
             workers,
@@ -127,72 +126,6 @@ def _run(settings: WorkerSettings, launcher: Launcher, resources: ExitStack) -> 
     code = _work(workers, stops, settings.grace)
     left = settings.drain and any(worker.pause_reason for worker in workers)
     return EXIT_PAUSED if code == 0 and left else code
-
-
-def _worker(
-    settings: WorkerSettings,
-    number: int,
-    access: DatabaseAccess,
-    launcher: Launcher,
-    workspaces: Workspaces,
-    models: ModelCache,
-    disk: DiskWatch,
-    stops: Stops,
-    metrics: WorkerMetrics,
-) -> Worker:
-    gpus = settings.gpus
-    evaluator = Evaluator(
-        settings,
-        launcher,
-        gpu=gpus[number] if gpus else None,
-        threads=max(1, len(os.sched_getaffinity(0)) // settings.queue_count),
-    )
-    name = f"{socket.gethostname()[:64]}:{os.getpid()}:{number}:{secrets.token_hex(4)}"
-    queue = MeasuredQueue(access.pool, worker_id=name, lease=settings.lease, metrics=metrics)
-    # One queue is enough for the few voices.
-    calibrates = settings.calibration and number == 0
-    token = settings.hub_token
-    audio = AudioStore(settings.audio_dir)
-    calibration = Calibration(queue, evaluator, audio, workspaces, stops.soon)
-    return Worker(
-        settings=settings,
-        queue=queue,
-        wakeup=Wakeup(access.dsn, stops.soon),
-        hub=Hub(endpoint=settings.hub_endpoint, token=token.get_secret_value() if token else None),
-        models=models,
-        disk=disk,
-        evaluator=evaluator,
-        audio=audio,
-        workspaces=workspaces,
-        stops=stops,
-        calibration=calibration if calibrates else None,
-        canary=_canary(settings, number, access, evaluator, workspaces, stops)
-        if settings.canary
-        else None,
-        metrics=metrics,
-    )
-
-
-def _canary(
-    settings: WorkerSettings,
-    number: int,
-    access: DatabaseAccess,
-    evaluator: Evaluator,
-    workspaces: Workspaces,
-    stops: Stops,
-) -> Canary:
-    # The same after a restart, so that a worker has one line among the checks.
-    device = f"gpu-{settings.gpus[number]}" if settings.gpus else f"cpu-{number}"
-    ledger = CanaryLedger(access.pool, worker_id=f"{socket.gethostname()[:64]}:{device}")
-    return Canary(
-        ledger,
-        evaluator,
-        workspaces,
-        interval=settings.canary_interval,
-        tolerance=settings.canary_tolerance,
-        stop=stops.soon,
-        clock=time.monotonic,
-    )
 
 
 def _work(workers: Sequence[Worker], stops: Stops, grace: timedelta) -> int:

@@ -15,7 +15,7 @@ from hub_helpers import RunningHub, parler_files
 from service_helpers import new_submission
 
 from utilities.hub import Hub
-from voice_validation_api.audio_store import AudioStore
+from voice_validation_api.audio_directory import DirectoryAudioStore
 from voice_validation_api.calibration import Calibration
 from voice_validation_api.canary import Canary
 from voice_validation_api.canary_ledger import CanaryLedger
@@ -127,7 +127,7 @@ class Bench:
         evaluator = Evaluator(
             settings, ProcessLauncher([sys.executable, str(script)]), gpu=None, threads=1
         )
-        audio = AudioStore(self.audio)
+        audio = DirectoryAudioStore(self.audio)
         models = ModelCache(
             self.path / "var" / "models",
             max_bytes=settings.cache_bytes,
