@@ -106,7 +106,7 @@ class Validator:
             computed = self._weigh(view)
         except (ServiceError, RoundForgedError, NobodyToWeighError) as error:
             problems.append(error)
-            log.warning("the last weights stand: %s. %s", error.message, error.remedy)
+            log.warning("no new weights: %s. %s", error.message, error.remedy)
         outcome: Outcome = "shown"
         next_block = view.block + view.metagraph.rules.tempo
         if self._office is not None and self._office.may_set:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import ClassVar, Final
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -17,6 +17,8 @@ from neurons.validator_leaderboard import Dropped, as_snapshot, read_digest, rea
 from scoring.competition import RoundSnapshot, Rules
 from scoring.contract import Hex64
 from utilities.chain_rounds import RoundForgedError, SignedRound, check_round
+
+MAX_DIGESTS: Final = 4_096
 
 _NOT_FOUND: Final = 404
 
@@ -80,6 +82,8 @@ class ScoreSource:
         self._signer = signer
         self._rules = rules
         self._fetched: dict[str, RoundSnapshot] = {}
+        # Measured once and for all: asking again would only use up what the API allows.
+        self._digest_of = lru_cache(MAX_DIGESTS)(partial(read_digest, api))
 
     def latest(self, view: View, past: PastCommitments, seen: Mapping[int, str]) -> Scores:
         """The latest scores. ``seen`` are the digests of the rounds that were published before.
@@ -144,9 +148,7 @@ class ScoreSource:
 
     def _of_leaderboard(self, view: View, past: PastCommitments) -> Scores:
         board = read_leaderboard(self._api, self._competition_id)
-        snapshot, dropped = as_snapshot(
-            board, self._competition_id, view, past, partial(read_digest, self._api)
-        )
+        snapshot, dropped = as_snapshot(board, self._competition_id, view, past, self._digest_of)
         if snapshot is None:
             raise NoScoresError(
                 f"{self._api.url} has no scores for competition {self._competition_id}",

@@ -12,7 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from devnet_helpers import RunningDevnet, new_wallet, running_devnet
+from devnet_helpers import NETUID, RunningDevnet, new_wallet, running_devnet
 from service_helpers import fresh_database, run_sql, wait_until
 from service_processes import ADMIN_KEY, RunningApi, running_api
 from validator_bench import SERVICE_HOTKEY, Subnet
@@ -122,7 +122,7 @@ def test_anybody_sees_the_same_ranking_without_a_key(unhurried: Subnet, tmp_path
     subnet.scored(replace(moved, wallet=silent, block=1), 0.9)
     garbled = subnet.miner("garbled")
     with Chain(subnet.devnet.url) as chain:
-        block = chain.commit(231, "lab:garbled:default", garbled).block
+        block = chain.commit(NETUID, "lab:garbled:default", garbled).block
     subnet.scored(replace(moved, wallet=garbled, block=block), 0.9)
     stranger = new_wallet(tmp_path / "miners", "stranger")
     subnet.scored(replace(moved, wallet=stranger, block=block + 1), 0.9)
@@ -184,6 +184,28 @@ def test_weights_survive_a_kill_before_they_were_set_and_an_api_that_is_gone(
     assert subnet.state()["set_at"] == subnet.last_update()
 
 
+def test_the_rate_limit_is_waited_for(subnet: Subnet) -> None:
+    best = subnet.entrant("best", 0.9)
+    with stopped_at_the_end(subnet.start("--logging.debug")):
+        waited = subnet.wait_for_pass("waits")
+        subnet.devnet.control("advance", blocks=100)
+        subnet.wait_for_pass("set", after=waited)
+    assert list(subnet.weights()) == [best.hotkey]
+    assert subnet.state()["failures"] == 0
+    assert "DEBUG neurons.validator_pass: Line(rank=1, uid=1" in subnet.log
+
+
+def test_another_mechanism_has_weights_of_its_own(unhurried: Subnet) -> None:
+    subnet = unhurried
+    subnet.entrant("best", 0.9)
+    subnet.devnet.rule("MechanismCountCurrent", 2)
+    assert subnet.run("--mechid", "1").returncode == exit_codes.OK
+    assert subnet.weights() == {}
+    with subnet.devnet.client() as client:
+        found = client.query(("SubtensorModule", "Weights"), [4_096 + NETUID, 0])
+    assert [tuple(pair) for pair in found] == [(1, 65_535)]
+
+
 def test_without_the_api_the_last_weights_stand_and_are_renewed_in_time(
     devnet: RunningDevnet, unhurried: Subnet, tmp_path: Path
 ) -> None:
@@ -235,7 +257,7 @@ def test_a_node_that_restarts_and_a_miner_that_loses_its_place(
             newcomer = new_wallet(tmp_path / "miners", "newcomer")
             devnet.control(
                 "replace",
-                netuid=231,
+                netuid=NETUID,
                 hotkey=gone.hotkey,
                 by=newcomer.hotkey.ss58_address,
                 coldkey=newcomer.coldkeypub.ss58_address,
