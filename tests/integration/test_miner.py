@@ -148,17 +148,23 @@ def test_the_short_form_is_that_of_older_miners(miner: Miner) -> None:
     assert not (miner.home / "var" / "models").exists()
 
 
-def test_a_sealed_commitment_is_seen_and_not_read(miner: Miner) -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="the sealing SDK is made on Linux only")
+def test_a_sealed_commitment_is_read_by_nobody_until_its_time(miner: Miner) -> None:
     miner.hub.publish(miner.name, parler_files())
-    done = miner.run("--online", "True", "--sealed", "1h")
+    sealing = {"PYTHONPATH": str(miner.devnet.root / "sdk")}
+    done = miner.run("--online", "True", "--sealed", "1h", **sealing)
     assert done.returncode == 0, done.stderr
     entry = miner.committed()
     assert entry is not None
     assert (entry.status, entry.text) == ("sealed", None)
     assert f"until round {entry.reveal_round}" in done.stdout
-    replaced = miner.run("--online", "True")
-    assert f"the sealed commitment of block {entry.block}: not readable" in replaced.stdout
-    assert replaced.returncode == 0, replaced.stderr
+    miner.devnet.control("advance", seconds=3_700)
+    opened = miner.committed()
+    assert opened is not None
+    assert opened.text is not None
+    assert parse_reference(opened.text, committed_by=miner.hotkey).weights_digest
+    again = miner.run("--online", "True")
+    assert f"the same is committed already, in block {opened.block}" in again.stdout
 
 
 def test_what_admission_refuses_is_told_before_anything_is_spent(miner: Miner) -> None:
