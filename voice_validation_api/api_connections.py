@@ -19,7 +19,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 HEAD_SECONDS: Final = 10.0
 MESSAGE_SECONDS: Final = 40.0
 """For a head and its body together; longer than a body may take to be read."""
-WRITE_SECONDS: Final = 30.0
+WRITE_SECONDS: Final = 15.0
+"""Without a byte of room for more of the answer."""
 MAX_HEAD_BYTES: Final = 64 * 1_024
 MAX_PIPELINED: Final = 16
 _OTHER_FILES: Final = 200
