@@ -16,7 +16,13 @@ from utilities.errors import SubnetError
 from utilities.hub_download import CHUNK_BYTES
 from utilities.hub_errors import translated
 from utilities.hub_snapshot import RepoFile, RepoSnapshot, has_digest, model_files
-from utilities.model_reference import Revision, WeightsDigest, check_revision, check_weights_digest
+from utilities.model_reference import (
+    TTS,
+    Revision,
+    WeightsDigest,
+    check_revision,
+    check_weights_digest,
+)
 from utilities.settings import HubSettings
 
 _FORBIDDEN = frozenset({401, 403})
@@ -73,7 +79,7 @@ def read_directory(path: Path, repo_id: str) -> ModelDirectory:
         for file in files
         if is_document(file.path)
     }
-    check_documents(snapshot, documents, competition_id="tts")
+    check_documents(snapshot, documents, competition_id=TTS)
     chosen = {file.path for file in files}
     return ModelDirectory(
         path=path,

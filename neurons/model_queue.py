@@ -105,7 +105,12 @@ def _run_until_told(one_pass: Callable[[], SubnetError | None], poll_seconds: fl
     jitter = random.SystemRandom()
     failures = 0
     while not told.is_set():
-        failures = failures + 1 if one_pass() is not None else 0
+        try:
+            failed = one_pass() is not None
+        except Exception:  # Whatever one commitment does, the others must not wait for a person.
+            log.exception("an error of this program; it goes on")
+            failed = True
+        failures = failures + 1 if failed else 0
         told.wait(RETRY.delay(failures, jitter.random()) if failures else poll_seconds)
 
 

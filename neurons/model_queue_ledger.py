@@ -38,7 +38,7 @@ CREATE TABLE seals (
     hotkey TEXT NOT NULL,
     block INTEGER NOT NULL,
     digest TEXT NOT NULL,
-    reveal_round INTEGER,
+    reveal_round TEXT NOT NULL,
     seen_at INTEGER NOT NULL,
     state TEXT NOT NULL,
     PRIMARY KEY (hotkey, block)
@@ -93,12 +93,15 @@ class Recorded:
 
 @dataclass(frozen=True)
 class Seal:
-    """A sealed commitment; ``digest`` is the sha256 of the ciphertext."""
+    """A sealed commitment; ``digest`` is the sha256 of the ciphertext.
+
+    ``reveal_round`` is an unsigned 64-bit number in decimal: it overflows an integer of SQLite.
+    """
 
     hotkey: str
     block: int
     digest: str
-    reveal_round: int | None
+    reveal_round: str
     seen_at: int
     state: SealState = SealState.SEALED
 

@@ -200,6 +200,28 @@ def test_a_malformed_commitment_is_recorded_with_its_reason(subnet: Subnet, text
     assert found.reason.startswith(listed["details"]["problem"])
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param([], id="none"),
+        pytest.param(["None"], id="an empty one"),
+        pytest.param(["ResetBondsFlag"], id="a flag"),
+        pytest.param([{"Sha256": "0x" + "ab" * 32}], id="a hash"),
+        pytest.param([{"Raw1": "0x61"}, {"Raw0": "0x"}, {"Keccak256": "0x" + "0" * 64}], id="more"),
+        pytest.param(
+            [{"TimelockEncrypted": {"encrypted": "0x", "reveal_round": 2**64 - 1}}] * 3, id="seals"
+        ),
+    ],
+)
+def test_fields_that_nobody_commits_disturb_nobody(subnet: Subnet, fields: list[object]) -> None:
+    miner = subnet.miner()
+    with subnet.devnet.client() as client:
+        assert commit(client, miner, *fields).success
+    now = subnet.look()
+    assert State.PENDING not in subnet.states(miner).values()
+    assert key(miner) in {row["hotkey"] for row in minerboard(now, "tts")}
+
+
 @given(data=st.binary(max_size=128) | st.text(max_size=32).map(str.encode))
 @settings(
     max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]

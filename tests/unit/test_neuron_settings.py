@@ -175,9 +175,9 @@ def test_help_explains_every_setting_with_an_example(
         parse_settings(settings, ["--help"], description="Does it.", examples="  python x.py")
     shown = " ".join(capsys.readouterr().out.split())
     assert ended.value.code == 0
-    for field in settings.model_fields.values():
+    for name, field in settings.model_fields.items():
         extra = field.json_schema_extra
-        flag = extra["flag"] if isinstance(extra, dict) else str(field.validation_alias)
-        assert str(flag) in shown
+        flag = extra["flag"] if isinstance(extra, dict) else field.validation_alias
+        assert str(flag or f"NEURON_{name.upper()}") in shown
     flags = [f for f in settings.model_fields.values() if f.json_schema_extra]
     assert shown.count("Example: --") == len(flags)
