@@ -14,7 +14,7 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict, Field
 
 from neurons.service_api import ServiceApi
-from neurons.validator_chain import PastCommitments, View
+from neurons.validator_chain import Commitments, PastCommitments, View
 from scoring.competition import (
     ChainEvidence,
     Repository,
@@ -161,34 +161,45 @@ def _agreed(row: Row, competition_id: str, view: View, past: PastCommitments) ->
         raise _DisagreesError("its hotkey has no commitment")
     if row.block == current.block:
         return _same_model(row, current, None, competition_id)
+    # Asked before the block of each commitment: this is one past block for all of them.
+    revealed = current.status == "revealed"
+    if not revealed:
+        _check_grace(row, view, past)
     then = _committed_then(row, past)
     if then.status == "sealed":
-        if current.status != "revealed":
+        if not revealed:
             raise _DisagreesError("its commitment was sealed, and the chain shows no reveal")
         return _same_model(row, current, None, competition_id)
-    if _replaced_too_long(row, view, past):
-        raise _DisagreesError("its miner committed another, and the time to score that is over")
+    if revealed:
+        _check_grace(row, view, past)
     return _same_model(row, then, current.block, competition_id)
 
 
 def _committed_then(row: Row, past: PastCommitments) -> Commitment:
-    before = past(row.block)
-    if before is None:
-        raise _DisagreesError(f"the node has forgotten block {row.block}, where it was committed")
-    then = before.get(row.hotkey)
+    then = _remembered(row.block, past).get(row.hotkey)
     if then is None or then.block != row.block:
         raise _DisagreesError(f"its hotkey committed nothing in block {row.block}")
     return then
 
 
-def _replaced_too_long(row: Row, view: View, past: PastCommitments) -> bool:
-    """Whether the commitment was replaced before the grace began, which later ones do not renew."""
+def _check_grace(row: Row, view: View, past: PastCommitments) -> None:
+    """Unless the commitment still held when the grace began: later ones do not renew it."""
     before_grace = view.block - RULES.replacement_grace - 1
     if before_grace < row.block:
-        return False
-    then = past(before_grace)
-    held = then and then.get(row.hotkey)
-    return not held or held.block != row.block
+        return
+    held = _remembered(before_grace, past).get(row.hotkey)
+    if held is None or held.block != row.block:
+        raise _DisagreesError(
+            f"the chain has another commitment of its hotkey, for more than "
+            f"{RULES.replacement_grace:,} blocks"
+        )
+
+
+def _remembered(block: int, past: PastCommitments) -> Commitments:
+    found = past(block)
+    if found is None:
+        raise _DisagreesError(f"the node has forgotten block {block}, which would tell")
+    return found
 
 
 def _same_model(

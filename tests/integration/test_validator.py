@@ -161,7 +161,7 @@ def test_a_scored_model_counts_while_its_successor_waits_but_not_for_ever(
     subnet.commit(first.wallet, "third")
     subnet.devnet.control("advance", blocks=200)
     shown = subnet.run("--offline")
-    assert "the time to score that is over" in shown.stdout
+    assert "for more than 7,200 blocks" in shown.stdout
 
 
 def test_weights_survive_a_kill_before_they_were_set_and_an_api_that_is_gone(

@@ -19,7 +19,7 @@ from validator_views import (
     view,
 )
 
-from neurons.validator_chain import PastCommitments, View
+from neurons.validator_chain import Commitments, PastCommitments, View
 from neurons.validator_leaderboard import RULES, Leaderboard, Row, as_snapshot
 from scoring.competition import Standing, weights
 from scoring.contract import Interval
@@ -80,7 +80,7 @@ def test_the_older_form_of_a_commitment_pins_nothing() -> None:
         (row(hotkey=BOB), view(MADE), "not registered"),
         (row(), view(), "has no commitment"),
         (row(block=10_000), view(MADE), "waits for the block after 10000"),
-        (row(block=99), view(MADE), "committed nothing in block 99"),
+        (row(block=99), view(MADE, block=5_000), "committed nothing in block 99"),
         (row(repo="lab/other"), view(MADE), "lab/voice was committed, and lab/other scored"),
         (row(revision="cd" * 20), view(MADE), "and cdcd"),
         (row(), view(commitment(ALICE, 100, None, "sealed")), "is sealed"),
@@ -108,13 +108,25 @@ def test_a_replaced_one_counts_for_its_time() -> None:
     assert (standing.evidence.block, standing.superseded_block) == (100, 8_000)
     standings, [told] = judged([row()], view(NEXT, block=8_000 + 7_201), past)
     assert standings == []
-    assert "the time to score that is over" in told
-    assert "forgotten block 100" in judged([row()], view(NEXT))[1][0]
+    assert "for more than 7,200 blocks" in told
+    assert "forgotten block 2799" in judged([row()], view(NEXT))[1][0]
 
 
 def test_committing_again_and_again_renews_nothing() -> None:
     again = commitment(ALICE, 15_000, text_of(ALICE, "third"))
     assert judged([row()], view(again, block=15_300), history(MADE, NEXT, again))[0] == []
+
+
+def test_old_rows_cost_one_look_into_the_past() -> None:
+    asked = []
+
+    def past(block: int) -> Commitments | None:
+        asked.append(block)
+        return history(MADE, NEXT)(block)
+
+    rows = [row(number, block=100 + number) for number in range(1, 50)]
+    assert judged(rows, view(NEXT, block=20_000), past)[0] == []
+    assert set(asked) == {20_000 - 7_201}
 
 
 def test_a_sealed_commitment_counts_from_when_it_was_seen() -> None:
@@ -123,6 +135,8 @@ def test_a_sealed_commitment_counts_from_when_it_was_seen() -> None:
     [standing], _ = judged([row()], view(revealed), history(sealed))
     assert (standing.evidence.block, standing.evidence.sealed_block) == (400, 100)
     assert standing.priority_block == 100
+    much_later = view(revealed, block=20_000)
+    assert judged([row()], much_later, history(sealed, revealed))[0] == [standing]
     replaced = commitment(ALICE, 400, text_of(ALICE))
     assert "no reveal" in judged([row()], view(replaced), history(sealed))[1][0]
 
