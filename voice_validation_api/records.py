@@ -180,7 +180,7 @@ class StoredSample:
 
 @dataclass(frozen=True, kw_only=True)
 class LeaderboardEntry(Score):
-    """One scored submission. ``rank`` starts at 1; equal scores rank the earlier block first."""
+    """One scored submission. ``rank`` starts at 1; entries that tie share it."""
 
     rank: int
     submission_id: SubmissionId

@@ -15,7 +15,6 @@ from voice_validation_api.records import (
     Attempt,
     Calibration,
     JsonObject,
-    LeaderboardEntry,
     MinerboardEntry,
     MinerboardRow,
     NewSubmission,
@@ -135,13 +134,6 @@ class Store:
         return QueueState(**asdict(counts), running=running)
 
     # Scores
-
-    def leaderboard(
-        self, competition_id: str, *, limit: int, offset: int = 0
-    ) -> tuple[LeaderboardEntry, ...]:
-        """The ranking under the protocol of the newest score, best first."""
-        params = {"competition_id": competition_id, **_page(limit, offset)}
-        return self._database.fetch(LeaderboardEntry, "leaderboard", params)
 
     def result(self, submission_id: SubmissionId) -> Result | None:
         """The newest score of a submission."""

@@ -59,6 +59,16 @@ def test_every_page_shows_the_ranks_of_the_whole(
         assert page == whole[offset : offset + 3]
 
 
+def test_of_equal_scores_the_earlier_block_comes_first(
+    rankings: Rankings, store: Store, queue: SubmissionQueue
+) -> None:
+    for block, score in ((10, 0.5), (20, 0.9), (30, 0.5), (40, 0.1)):
+        complete(queue, claim_one(store, queue, block), score)
+    _, entries = rankings.page("tts", limit=9, offset=0)
+    assert [(e.rank, e.block) for e in entries] == [(1, 20), (2, 10), (2, 30), (4, 40)]
+    assert rankings.page("roleplay", limit=9, offset=0) == (None, ())
+
+
 def test_a_score_that_ends_late_is_seen_though_its_evaluation_began_early(
     rankings: Rankings, store: Store, queue: SubmissionQueue
 ) -> None:

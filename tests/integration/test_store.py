@@ -208,30 +208,6 @@ def test_newest_by_hash_is_the_latest_block_under_the_same_names(store: Store) -
     assert store.newest_by_hash(**key, hotkey="another") is None
 
 
-def test_leaderboard_ranks_by_score_then_earlier_block(
-    store: Store, queue: SubmissionQueue
-) -> None:
-    for block, value in [(10, 0.5), (20, 0.9), (30, 0.5), (40, 0.1)]:
-        store.submit(new_submission(block))
-        evaluate(queue, value)
-    board = store.leaderboard("tts", limit=10)
-    assert [(e.rank, e.block, e.score) for e in board] == [
-        (1, 20, 0.9),
-        (2, 10, 0.5),
-        (3, 30, 0.5),
-        (4, 40, 0.1),
-    ]
-    assert store.leaderboard("tts", limit=2, offset=1) == board[1:3]
-    assert store.leaderboard("roleplay", limit=10) == ()
-
-
-def test_leaderboard_never_mixes_protocols(store: Store, queue: SubmissionQueue) -> None:
-    for block, protocol in [(10, PROTOCOL), (20, PROTOCOL), (30, OTHER_PROTOCOL)]:
-        store.submit(new_submission(block))
-        evaluate(queue, 0.5, protocol)
-    assert [entry.block for entry in store.leaderboard("tts", limit=10)] == [30]
-
-
 def test_samples_are_paged_in_the_order_of_the_prompts(
     store: Store, queue: SubmissionQueue
 ) -> None:

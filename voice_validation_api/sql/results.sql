@@ -31,26 +31,6 @@ WHERE prompt_index = %(prompt_index)s AND evaluation_id = (
     ORDER BY evaluation_id DESC LIMIT 1
 );
 
--- name: leaderboard
--- The ranking under the protocol of the newest score: scores of different protocols never mix.
-SELECT
-    %(offset)s + row_number() OVER (ORDER BY r.score DESC, r.block, r.submission_id) AS rank,
-    r.submission_id, r.competition_id, s.hotkey, s.namespace, s.name, s.revision, r.block,
-    s.config_template, s.submission_hash, s.status, r.protocol, r.prompts_digest, r.score, r.low,
-    r.high, r.wer, r.human_likeness, r.scored, r.unscored, r.recorded_at
-FROM (
-    -- In the order of the index results_ranking, so that a page reads no more than its rows.
-    SELECT * FROM results
-    WHERE competition_id = %(competition_id)s AND protocol = (
-        SELECT protocol FROM results WHERE competition_id = %(competition_id)s
-        ORDER BY evaluation_id DESC LIMIT 1
-    )
-    ORDER BY score DESC, block, submission_id
-    LIMIT %(limit)s OFFSET %(offset)s
-) AS r
-JOIN submissions s ON s.id = r.submission_id
-ORDER BY rank;
-
 -- name: calibrations
 -- The newest anchors, best first.
 SELECT
