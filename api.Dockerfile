@@ -31,6 +31,8 @@ RUN useradd --uid 10002 --create-home service \
 COPY scoring scoring
 COPY utilities utilities
 COPY voice_validation_api voice_validation_api
+# What its operator runs beside it.
+COPY scripts/requeue.py scripts/retention.py scripts/worker_role.py scripts/
 # The brackets make it optional: a pattern may match nothing beside a name that is there.
 COPY --chown=service:service pyproject.toml .en[v] ./
 

@@ -35,6 +35,15 @@ class Clip:
             yield self.read(place, min(place + CHUNK_BYTES, stop))
 
 
+@dataclass(frozen=True)
+class StoredAttempt:
+    """The clips of one attempt: whose they are, and how many bytes they take together."""
+
+    submission: SubmissionId
+    evaluation: EvaluationId
+    size_bytes: int
+
+
 class AudioStore(Protocol):
     """Clips below one root."""
 
@@ -64,6 +73,16 @@ class AudioStore(Protocol):
 
     def discard(self, submission: SubmissionId, evaluation: EvaluationId) -> None:
         """Forget the clips of one attempt, if there are any and the store answers."""
+
+    def attempts(self) -> Iterator[StoredAttempt]:
+        """Every attempt that has clips here, in no order. Raises OSError."""
+
+
+def attempt_at(submission: str, evaluation: str, size_bytes: int) -> StoredAttempt | None:
+    """The attempt whose place these two names are, or None where they are no such place."""
+    if not (submission.isdecimal() and evaluation.isdecimal()):
+        return None
+    return StoredAttempt(SubmissionId(int(submission)), EvaluationId(int(evaluation)), size_bytes)
 
 
 def place_of(submission: SubmissionId, evaluation: EvaluationId) -> PurePosixPath:

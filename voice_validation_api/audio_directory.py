@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
-from voice_validation_api.audio_base import Clip, place_of, place_of_voice, stored_names
+from voice_validation_api.audio_base import (
+    Clip,
+    StoredAttempt,
+    attempt_at,
+    place_of,
+    place_of_voice,
+    stored_names,
+)
 from voice_validation_api.records import EvaluationId, SubmissionId
 
 
@@ -41,6 +48,13 @@ class DirectoryAudioStore:
 
     def discard(self, submission: SubmissionId, evaluation: EvaluationId) -> None:
         shutil.rmtree(self._root / place_of(submission, evaluation), ignore_errors=True)
+
+    def attempts(self) -> Iterator[StoredAttempt]:
+        for folder in self._root.glob("*/*"):
+            if folder.is_dir():
+                size = sum(file.stat().st_size for file in folder.iterdir())
+                if (attempt := attempt_at(folder.parent.name, folder.name, size)) is not None:
+                    yield attempt
 
     def _keep(self, where: PurePosixPath, clips: Mapping[str, Path]) -> dict[str, str]:
         final = self._root / where

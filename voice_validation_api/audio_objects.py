@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -20,6 +21,8 @@ from fsspec import AbstractFileSystem
 from voice_validation_api.audio_base import (
     AudioStoreError,
     Clip,
+    StoredAttempt,
+    attempt_at,
     place_of,
     place_of_voice,
     stored_names,
@@ -72,6 +75,24 @@ class ObjectAudioStore:
 
     def discard(self, submission: SubmissionId, evaluation: EvaluationId) -> None:
         self._remove(place_of(submission, evaluation))
+
+    def attempts(self) -> Iterator[StoredAttempt]:
+        try:
+            with self._asked():
+                submissions = self._filesystem.ls(self._root, detail=False)
+        except FileNotFoundError:
+            return
+        # One listing for each submission: all at once may be more than memory holds.
+        for submission in submissions:
+            with self._asked():
+                files = self._filesystem.find(submission, detail=True)
+            sizes: Counter[str] = Counter()
+            for path, info in files.items():
+                sizes[PurePosixPath(path).parent.name] += int(info["size"])
+            for evaluation, size in sizes.items():
+                name = PurePosixPath(submission).name
+                if (attempt := attempt_at(name, evaluation, size)) is not None:
+                    yield attempt
 
     def _keep(self, where: PurePosixPath, clips: Mapping[str, Path]) -> dict[str, str]:
         names = stored_names(where, clips)

@@ -153,3 +153,15 @@ def test_a_bucket_that_is_not_there_is_found_out_at_the_start(
 def test_a_place_that_cannot_hold_audio_is_refused(tmp_path: Path, place: str) -> None:
     with pytest.raises(AudioStoreError, match="AUDIO_STORE"):
         opened(tmp_path, place)
+
+
+def test_every_attempt_is_listed_with_its_size_and_nothing_else(
+    store: AudioStore, tmp_path: Path
+) -> None:
+    assert list(store.attempts()) == []
+    store.publish(SUBMISSION, EVALUATION, clips(tmp_path, b"12345", b"678"))
+    store.publish(SUBMISSION, EvaluationId(13), clips(tmp_path, b"9"))
+    store.publish(SubmissionId(8), EvaluationId(14), clips(tmp_path, b"10"))
+    store.publish_voice("hibari", "d" * 64, clips(tmp_path, b"11"))
+    found = {(a.submission, a.evaluation): a.size_bytes for a in store.attempts()}
+    assert found == {(7, 12): 8, (7, 13): 1, (8, 14): 2}

@@ -121,3 +121,62 @@ SELECT id, submission_id, action, operator, role, reason, failure_code, acted_at
 FROM operator_actions
 ORDER BY id DESC
 LIMIT %(limit)s;
+
+-- name: known_evaluations
+-- Which of these evaluations the database has.
+SELECT id FROM evaluations WHERE id = ANY(%(ids)s);
+
+-- name: expendable_audio
+-- Of these evaluations, the old ones whose score does not count: there is none, or the submission
+-- has a newer one.
+SELECT e.id FROM evaluations e
+WHERE e.id = ANY(%(ids)s) AND e.ended_at < now() - %(age)s
+    AND NOT EXISTS (
+        SELECT FROM results r
+        WHERE r.evaluation_id = e.id AND NOT EXISTS (
+            SELECT FROM results newer
+            WHERE newer.submission_id = r.submission_id AND newer.evaluation_id > r.evaluation_id
+        )
+    );
+
+-- name: forget_audio
+-- Nothing refers to the clips of these evaluations any more; their digests stay.
+UPDATE samples SET audio = NULL WHERE evaluation_id = ANY(%(ids)s) AND audio IS NOT NULL;
+
+-- name: old_logs
+-- How many evaluations have an old log, and how long these logs are together.
+SELECT count(*) AS entries, coalesce(sum(octet_length(log)), 0)::bigint AS size_bytes
+FROM evaluations WHERE ended_at < now() - %(age)s AND log IS NOT NULL;
+
+-- name: remove_old_logs
+-- The logs of a bounded number of old evaluations, the oldest first.
+WITH old AS (
+    SELECT id, ended_at FROM evaluations
+    WHERE ended_at < now() - %(age)s AND log IS NOT NULL
+    ORDER BY ended_at
+    LIMIT %(limit)s
+)
+UPDATE evaluations e SET log = NULL FROM old WHERE e.id = old.id;
+
+-- name: old_reports
+-- How many reports are old, and how large these are together.
+SELECT count(*) AS entries, coalesce(sum(size_bytes), 0)::bigint AS size_bytes FROM (
+    SELECT pg_column_size(payload) AS size_bytes FROM telemetry_reports
+    WHERE received_at < now() - %(age)s
+    UNION ALL
+    SELECT pg_column_size(payload) FROM event_reports WHERE received_at < now() - %(age)s
+) AS reports;
+
+-- name: remove_old_telemetry
+-- A bounded number of old reports, the oldest first: ids grow with time.
+DELETE FROM telemetry_reports WHERE id IN (
+    SELECT id FROM telemetry_reports WHERE received_at < now() - %(age)s
+    ORDER BY id LIMIT %(limit)s
+);
+
+-- name: remove_old_events
+-- The same for events.
+DELETE FROM event_reports WHERE id IN (
+    SELECT id FROM event_reports WHERE received_at < now() - %(age)s
+    ORDER BY id LIMIT %(limit)s
+);
