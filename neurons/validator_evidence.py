@@ -68,12 +68,11 @@ def _not_committed(standing: Standing, view: View, past: PastCommitments) -> Ite
         # Named too late, an old model would count for longer than its miner's grace.
         yield from _not_then(standing, standing.superseded_block - 1, past)
     if evidence.sealed_block is not None:
-        then = past(evidence.sealed_block)
-        sealed = then and then.get(standing.hotkey)
-        if then is not None and (
-            not sealed or (sealed.status, sealed.block) != ("sealed", evidence.sealed_block)
-        ):
-            yield f"nothing was committed sealed in block {evidence.sealed_block}"
+        # What was sealed right before the reveal is what was opened then.
+        then = past(evidence.block - 1)
+        held = None if then is None else then.get(standing.hotkey)
+        if then is not None and (held is None or held.block != evidence.sealed_block):
+            yield f"what was revealed in block {evidence.block} was not sealed as early as claimed"
 
 
 def _not_then(standing: Standing, block: int, past: PastCommitments) -> Iterator[str]:

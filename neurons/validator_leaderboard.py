@@ -161,17 +161,9 @@ def _agreed(row: Row, competition_id: str, view: View, past: PastCommitments) ->
         raise _DisagreesError("its hotkey has no commitment")
     if row.block == current.block:
         return _same_model(row, current, None, competition_id)
-    # Asked before the block of each commitment: this is one past block for all of them.
-    revealed = current.status == "revealed"
-    if not revealed:
-        _check_grace(row, view, past)
+    # First: it is one past block for all that was replaced long ago.
+    _check_grace(row, view, past)
     then = _committed_then(row, past)
-    if then.status == "sealed":
-        if not revealed:
-            raise _DisagreesError("its commitment was sealed, and the chain shows no reveal")
-        return _same_model(row, current, None, competition_id)
-    if revealed:
-        _check_grace(row, view, past)
     return _same_model(row, then, current.block, competition_id)
 
 
@@ -223,7 +215,6 @@ def _same_model(
         block=committed.block,
         block_hash=_UNHASHED,
         commitment=committed.text,
-        sealed_block=row.block if row.block < committed.block else None,
     )
     return _Agreed(evidence, reference, superseded)
 

@@ -109,14 +109,14 @@ def test_a_replacement_cannot_be_dated_later_than_it_was() -> None:
     assert "after block 7999" in reason
 
 
-def test_an_earlier_sealed_commitment_must_have_been_there() -> None:
+def test_an_earlier_sealed_commitment_must_have_been_there_until_the_reveal() -> None:
     revealed = commitment(ALICE, 100, text_of(ALICE), "revealed")
-    sealed = commitment(ALICE, 60, None, "sealed")
+    sealed, resealed = (commitment(ALICE, block, None, "sealed") for block in (60, 80))
     claimed = published(sealed_block=60)
     assert contradictions(claimed, view(revealed), history(sealed)) == {}
     assert contradictions(claimed, view(revealed), forgotten) == {}
-    for past in (history(), history(commitment(ALICE, 59, None, "sealed"))):
-        assert "sealed in block 60" in contradictions(claimed, view(revealed), past)[7]
+    for past in (history(), history(resealed), history(sealed, resealed)):
+        assert "not sealed as early" in contradictions(claimed, view(revealed), past)[7]
 
 
 @given(st.text(min_size=1, max_size=300))
