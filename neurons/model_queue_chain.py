@@ -160,7 +160,8 @@ def _record_seals(
         if entry.status == "failed":
             failed.add((entry.hotkey, entry.block))
         if entry.sealed_digest is not None:
-            seal = Seal(entry.hotkey, entry.block, entry.sealed_digest, entry.reveal_round, height)
+            opens = str(entry.reveal_round)
+            seal = Seal(entry.hotkey, entry.block, entry.sealed_digest, opens, height)
             if ledger.add_seal(seal):
                 log.info(
                     "sealed: hotkey=%s block=%d round=%s digest=%s",

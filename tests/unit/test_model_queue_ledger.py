@@ -19,7 +19,7 @@ FIRST = Recorded(
     seen_at=9,
     state=State.PENDING,
 )
-SEAL = Seal(hotkey="5Alice", block=3, digest="ab" * 32, reveal_round=5, seen_at=4)
+SEAL = Seal(hotkey="5Alice", block=3, digest="ab" * 32, reveal_round=str(2**64 - 1), seen_at=4)
 
 
 @pytest.fixture
