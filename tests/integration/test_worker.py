@@ -74,6 +74,20 @@ def test_a_model_that_cannot_be_run_fails_for_good_with_the_reason(bench: Bench)
     assert row.failure_code == "TENSOR_MISMATCH"
 
 
+def test_no_evaluator_sees_the_keys_of_the_audio_store(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hush")
+    monkeypatch.setenv("AUDIO_STORE", "s3://clips")
+    submission = bench.submit("curious")
+    bench.work("print('sees', sorted(os.environ)); answer()")
+    (attempt,) = bench.store.attempts(submission.id)
+    assert attempt.log is not None
+    assert "sees" in attempt.log
+    assert "AWS_" not in attempt.log
+    assert "AUDIO_STORE" not in attempt.log
+
+
 def test_an_evaluator_that_writes_into_the_model_costs_a_retry_and_not_the_cache(
     bench: Bench,
 ) -> None:
