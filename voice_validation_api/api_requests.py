@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -32,6 +33,8 @@ MAX_BLOCK = 2**53
 """Far beyond any chain's height, and exact in every JSON reader."""
 MAX_JSON_DEPTH = 32
 MAX_MINERS = 4_096
+MAX_DETAILS_CHARS = 8_192
+"""Of one miner, as JSON: the board shows a thousand at once."""
 
 EXAMPLE_HOTKEY = "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY"
 
@@ -56,8 +59,15 @@ def _shallow(value: dict[str, Any]) -> dict[str, Any]:
     raise ValueError(f"nested deeper than {MAX_JSON_DEPTH} levels")
 
 
+def _small(value: dict[str, Any]) -> dict[str, Any]:
+    if len(json.dumps(value)) > MAX_DETAILS_CHARS:
+        raise ValueError(f"longer than {MAX_DETAILS_CHARS} characters of JSON")
+    return value
+
+
 HashText = Annotated[str, BeforeValidator(_as_text), Field(pattern=r"^[0-9]{1,20}$")]
 ShallowObject = Annotated[dict[str, Any], AfterValidator(_shallow)]
+_SmallObject = Annotated[ShallowObject, AfterValidator(_small)]
 _Uid = Annotated[int, Field(ge=0, le=65_535)]
 _Block = Annotated[int, Field(ge=0, le=MAX_BLOCK)]
 
@@ -122,7 +132,7 @@ class MinerboardMiner(BaseModel):
     hotkey: str = Field(min_length=1, max_length=64, examples=[EXAMPLE_HOTKEY])
     hash: HashText | None = None
     block: _Block | None = None
-    details: ShallowObject = Field(default_factory=dict)
+    details: _SmallObject = Field(default_factory=dict)
 
     def entry(self, competition_id: str) -> MinerboardEntry:
         """The record that is stored."""

@@ -31,7 +31,7 @@ from voice_validation_api.status import (
 from voice_validation_api.store import Store
 from voice_validation_api.submission_queue import SubmissionQueue
 
-PROTOCOL, OTHER_PROTOCOL = "1" * 64, "2" * 64
+PROTOCOL = "1" * 64
 
 
 def score(value: float, protocol: str = PROTOCOL) -> Score:
