@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar, Final
 
+from neurons.chain_past import PastCommitments, past_of
 from neurons.model_queue_ledger import Ledger, Recorded, Seal, SealState, State
-from neurons.validator_chain import PastCommitments, past_of
 from utilities.chain import Chain, Commitment, Metagraph
 from utilities.chain_errors import ChainError
 from utilities.model_reference import InvalidReferenceError, parse_reference

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from neurons.validator_chain import PastCommitments, View
+from neurons.chain_past import PastCommitments
+from neurons.validator_chain import View
 from scoring.competition import RoundSnapshot, Standing
 from utilities.model_reference import InvalidReferenceError, ModelReference, parse_reference
 

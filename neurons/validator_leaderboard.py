@@ -13,8 +13,9 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from neurons.chain_past import Commitments, PastCommitments
 from neurons.service_api import ServiceApi
-from neurons.validator_chain import Commitments, PastCommitments, View
+from neurons.validator_chain import View
 from scoring.competition import (
     ChainEvidence,
     Repository,

@@ -9,8 +9,9 @@ from typing import Any, ClassVar, Literal, TypeAlias
 
 import bittensor as bt
 
+from neurons.chain_past import past_of
 from neurons.service_api import ServiceError
-from neurons.validator_chain import View, past_of, read_view
+from neurons.validator_chain import View, read_view
 from neurons.validator_report import Reporter
 from neurons.validator_scores import NoScoresError, Scores, ScoreSource
 from neurons.validator_state import StateFile, ValidatorState

@@ -10,8 +10,9 @@ from typing import ClassVar, Final
 from pydantic import BaseModel, ConfigDict, Field
 
 from neurons import validator_leaderboard
+from neurons.chain_past import PastCommitments
 from neurons.service_api import ServiceApi, ServiceError, ServiceRefusedError
-from neurons.validator_chain import PastCommitments, View
+from neurons.validator_chain import View
 from neurons.validator_evidence import contradictions
 from neurons.validator_leaderboard import Dropped, as_snapshot, read_digest, read_leaderboard
 from scoring.competition import RoundSnapshot, Rules

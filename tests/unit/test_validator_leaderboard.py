@@ -19,7 +19,8 @@ from validator_views import (
     view,
 )
 
-from neurons.validator_chain import Commitments, PastCommitments, View
+from neurons.chain_past import Commitments, PastCommitments
+from neurons.validator_chain import View
 from neurons.validator_leaderboard import RULES, Leaderboard, Row, as_snapshot
 from scoring.competition import Standing, weights
 from scoring.contract import Interval

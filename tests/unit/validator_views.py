@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 
-from neurons.validator_chain import Commitments, PastCommitments, View
+from neurons.chain_past import Commitments, PastCommitments
+from neurons.validator_chain import View
 from utilities.chain import Commitment, CommitmentStatus, Metagraph, Neuron, SubnetRules
 from utilities.model_reference import format_reference, make_reference
 
