@@ -4,9 +4,10 @@
 
 Stop the service first. POSTGRES_URL names an empty database, as a role of the name that owned the
 old one; unset, it is the embedded one below VAR_DIR. Everything is restored or nothing; then the
-rows are counted and the schema is brought to this release. Login roles of workers belong to the
-server and not to the database: make them with scripts/worker_role.py. Exit codes: 0 done, 1 not
-done, 3 no usable database.
+rows are counted, the schema is brought to this release, and the audio that results refer to is
+looked for in AUDIO_STORE. Login roles of workers belong to the server and not to the database: make
+them with scripts/worker_role.py. Exit codes: 0 done, 1 not done, 3 no usable database, 4 done, but
+audio is missing or its store does not answer.
 """
 
 from __future__ import annotations
@@ -19,17 +20,20 @@ from pathlib import Path
 
 import psycopg2
 from backup_database import database_as_it_is, table_counts
-from backup_files import DUMP, BackupError, BackupManifest, read_manifest
+from backup_files import AUDIO, DUMP, AudioFile, BackupError, BackupManifest, read_manifest
 from postgres_clients import ClientError, find_clients
 
 from utilities.logs import configure_logging
 from utilities.redaction import secrets_of
+from voice_validation_api.audio_base import AudioStore, place_of
+from voice_validation_api.audio_store import open_audio_store
 from voice_validation_api.database import connect
 from voice_validation_api.migrations import WORKER_ROLE, migrate, migrations
 from voice_validation_api.postgres import NO_USABLE_DATABASE
 from voice_validation_api.settings import ServiceSettings
 
-EXIT_NOT_DONE, EXIT_DATABASE = 1, 3
+EXIT_NOT_DONE, EXIT_DATABASE, EXIT_AUDIO = 1, 3, 4
+NAMED = 10
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -47,7 +51,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"not restored: {error}\n")
         return EXIT_NOT_DONE
     print(f"restored {sum(manifest.rows.values())} rows as of {manifest.made_at}")
-    return 0
+    try:
+        missing = missing_audio(options.backup, open_audio_store(settings))
+    except OSError as error:
+        sys.stderr.write(f"the audio could not be looked for: {error}\n")
+        return EXIT_AUDIO
+    if missing:
+        named = ", ".join(missing[:NAMED])
+        sys.stderr.write(f"AUDIO_STORE lacks the clips of {len(missing)} attempts: {named}\n")
+    return EXIT_AUDIO if missing else 0
 
 
 def restore_backup(folder: Path, dsn: str) -> BackupManifest:
@@ -74,6 +86,14 @@ def restore_backup(folder: Path, dsn: str) -> BackupManifest:
             raise BackupError(f"{found} rows were restored and not {manifest.rows}")
     migrate(dsn)
     return manifest
+
+
+def missing_audio(folder: Path, audio: AudioStore) -> list[str]:
+    """The places of attempts that the backup lists and the store does not have. Raises OSError."""
+    with (folder / AUDIO).open(encoding="utf-8") as lines:
+        listed = {str(Path(AudioFile.model_validate_json(line).path).parent) for line in lines}
+    there = {str(place_of(a.submission, a.evaluation)) for a in audio.attempts()}
+    return sorted(listed - there)
 
 
 def _require_fit(cursor: psycopg2.extensions.cursor, manifest: BackupManifest) -> None:

@@ -125,7 +125,10 @@ def test_a_service_that_lost_its_database_goes_on_from_the_backup(
     run_sql(server, f"DROP DATABASE {name} WITH (FORCE)")
     try:
         monkeypatch.setenv("POSTGRES_URL", empty)
-        assert restore.main([str(folder)]) == 0
+        monkeypatch.setenv("AUDIO_STORE", str(tmp_path / "audio"))
+        (tmp_path / "audio" / "1" / "1").mkdir(parents=True)
+        assert restore.main([str(folder)]) == restore.EXIT_AUDIO
+        assert "lacks the clips of 1 attempts: 2/2" in capsys.readouterr().err
         assert boards(empty, tmp_path / "after") == before
         _go_on(empty)
     finally:
