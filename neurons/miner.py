@@ -87,6 +87,8 @@ def submit(settings: MinerSettings, hub_settings: HubSettings, console: Console)
     if settings.model_hash not in {None, reference.submission_hash}:
         _tell(console, "note", f"--model_hash {settings.model_hash} is not it; it is not needed")
     model = None
+    if settings.short_commitment:
+        format_reference(reference)  # It may be too long, and nothing was spent yet.
     if settings.model_dir is not None:
         model = read_directory(settings.model_dir, reference.repo_id)
         _tell_directory(console, model)
@@ -96,7 +98,7 @@ def submit(settings: MinerSettings, hub_settings: HubSettings, console: Console)
         reference = _pinned(settings, hub_settings, reference, model, console)
         text = format_reference(reference)
         _tell(console, "commitment", text)
-        if _is_there(place, text, console):
+        if _is_there(place, reference, text, console):
             return
         if not settings.online:
             _tell(console, "done", "nothing was committed: --online is not True")
@@ -161,12 +163,16 @@ def _with_digest(
     return replace(reference, revision=revision, weights_digest=digest())
 
 
-def _is_there(place: Standing, text: str, console: Console) -> bool:
-    """Whether the chain shows the same text already; committing it again would cost its age."""
+def _is_there(place: Standing, reference: ModelReference, text: str, console: Console) -> bool:
+    """Whether the chain shows the same submission already; another would begin a new age.
+
+    Of the short form nobody can tell: the same text stands for whatever the repository holds.
+    """
     earlier = place.commitment
     if earlier is None:
         return False
-    if earlier.status in {"plain", "revealed"} and earlier.text == text:
+    is_readable = earlier.status in {"plain", "revealed"}
+    if is_readable and earlier.text == text and reference.weights_digest is not None:
         _tell(console, "done", f"the same is committed already, in block {earlier.block}")
         return True
     what = f"the {earlier.status} commitment of block {earlier.block}"

@@ -146,6 +146,18 @@ def test_the_short_form_is_that_of_older_miners(miner: Miner) -> None:
     assert entry is not None
     assert entry.text == f"{OWNER}:{miner.name}:default:{miner.hotkey}:{number}:tts"
     assert not (miner.home / "var" / "models").exists()
+    miner.hub.publish(miner.name, {**parler_files(), "README.md": b"another revision"})
+    again = miner.run("--online", "True", "--short_commitment")
+    assert again.returncode == 0, again.stderr
+    newer = miner.committed()
+    assert newer is not None
+    assert (newer.text, newer.block) == (entry.text, entry.block + 1)
+
+
+def test_a_name_too_long_for_the_short_form_is_told_before_anything_else(miner: Miner) -> None:
+    refused = miner.run("--short_commitment", "--repo_name", "x" * 90)
+    assert refused.returncode == 2
+    assert "or the long form" in refused.stderr
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the sealing SDK is made on Linux only")
