@@ -6,6 +6,7 @@ import multiprocessing
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
 from datetime import timedelta
 
 import psycopg2
@@ -129,6 +130,26 @@ def test_claims_come_normal_before_retry_then_by_block_then_by_id(
         key=lambda n: (classes.index(rows[n][1]), rows[n][0], n),
     )
     assert order == expected
+
+
+def test_a_claim_stays_cheap_in_a_session_that_began_with_an_empty_queue(
+    dsn: str, store: Store
+) -> None:
+    # No statistics may come to the rescue: the plan of the first claims is the one that is kept.
+    run_sql(dsn, "ALTER TABLE submissions SET (autovacuum_enabled = off)")
+    with closing(Database(dsn, size=1, application="early")) as early:
+        queue = SubmissionQueue(early, worker_id="early", lease=LEASE)
+        for _ in range(10):
+            assert queue.claim() is None
+        insert_waiting(dsn, 2000)
+        for _ in range(20):
+            claimed(queue)
+    read = """SELECT sum(idx_tup_read)::integer FROM pg_stat_user_indexes
+        WHERE relname = 'submissions'"""
+    wait_until(lambda: int(run_sql(dsn, read)[0][0]) >= 20)
+    assert int(run_sql(dsn, read)[0][0]) < 20 * 100
+    scanned = "SELECT seq_tup_read FROM pg_stat_user_tables WHERE relname = 'submissions'"
+    assert run_sql(dsn, scanned) == [(0,)]
 
 
 def test_a_failure_of_the_submission_is_final(store: Store, queue: SubmissionQueue) -> None:
