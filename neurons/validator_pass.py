@@ -101,33 +101,40 @@ class Validator:
             return Pass(0, 0, "failed", (error,))
 
     def _pass(self, view: View) -> Pass:
-        problems: list[SubnetError] = []
-        computed: Weights | None = None
-        try:
-            computed = self._weigh(view)
-        except (ServiceError, RoundForgedError, NobodyToWeighError) as error:
-            problems.append(error)
-            log.warning("no new weights: %s. %s", error.message, error.remedy)
-        outcome: Outcome = "shown"
-        next_block = view.block + view.metagraph.rules.tempo
-        if self._office is not None and self._office.may_set:
-            try:
-                outcome, due = self._settle(self._office)
-                next_block = min(next_block, due) if outcome == "waits" else next_block
-            except (ChainError, NobodyToWeighError, ValidatorOutdatedError) as error:
-                outcome = "failed"
-                problems.append(error)
-                self._count_failure(error)
-        done = Pass(view.block, next_block, outcome, tuple(problems))
+        weighed, unweighed = self._try_to_weigh(view)
+        outcome, due, unset = self._try_to_set()
+        next_epoch = view.block + view.metagraph.rules.tempo
+        done = Pass(
+            block=view.block,
+            next_block=min(next_epoch, due) if outcome == "waits" else next_epoch,
+            outcome=outcome,
+            problems=tuple(problem for problem in (unweighed, unset) if problem is not None),
+        )
         if self._office is not None:
-            self._tell(self._office, view.metagraph, done, computed)
+            self._tell(self._office, view.metagraph, done, weighed)
         return done
 
-    def _count_failure(self, error: SubnetError) -> None:
-        self._remember(self._state.with_failure())
-        times = self._state.failures
-        log.error("weights were not set, %d times in a row: %s", times, error.message)
-        log.error("what to do: %s", error.remedy)
+    def _try_to_weigh(self, view: View) -> tuple[Weights | None, SubnetError | None]:
+        """The new weights, or why there are none."""
+        try:
+            return self._weigh(view), None
+        except (ServiceError, RoundForgedError, NobodyToWeighError, ChainError) as error:
+            log.warning("no new weights: %s. %s", error.message, error.remedy)
+            return None, error
+
+    def _try_to_set(self) -> tuple[Outcome, int, SubnetError | None]:
+        """What became of the newest weights, when they are due, and why they could not be set."""
+        if self._office is None or not self._office.may_set:
+            return "shown", 0, None
+        try:
+            outcome, due = self._set(self._office)
+            return outcome, due, None
+        except (ChainError, NobodyToWeighError, ValidatorOutdatedError) as error:
+            self._remember(self._state.with_failure())
+            times = self._state.failures
+            log.error("weights were not set, %d times in a row: %s", times, error.message)  # noqa: TRY400
+            log.error("what to do: %s", error.remedy)  # noqa: TRY400
+            return "failed", 0, error
 
     def _weigh(self, view: View) -> Weights:
         """Weigh the latest scores, show the ranking and remember the weights."""
@@ -154,7 +161,7 @@ class Validator:
         self._remember(self._state.with_weights(view.block, parts))
         return weighed
 
-    def _settle(self, office: Office) -> tuple[Outcome, int]:
+    def _set(self, office: Office) -> tuple[Outcome, int]:
         """Set the newest weights if they are due; what came of it, and when they are due."""
         newest = self._state.weights
         if newest is None:
@@ -202,7 +209,7 @@ class Validator:
         self._show(f"subnet {self._netuid} at block {view.block}, {kind}{burned}", lines)
 
     def _tell(
-        self, office: Office, metagraph: Metagraph, done: Pass, computed: Weights | None
+        self, office: Office, metagraph: Metagraph, done: Pass, weighed: Weights | None
     ) -> None:
         newest = self._state.weights
         payload: dict[str, Any] = {
@@ -214,7 +221,7 @@ class Validator:
             "weights": newest.by_hotkey if newest else {},
             "weights_block": newest.block if newest else None,
         }
-        if computed is not None:
-            payload["win_rates"] = {s.hotkey: s.win_rate for s in computed.shares}
-            payload["rounds"] = {str(r.number): r.digest for r in computed.rounds}
+        if weighed is not None:
+            payload["win_rates"] = {s.hotkey: s.win_rate for s in weighed.shares}
+            payload["rounds"] = {str(r.number): r.digest for r in weighed.rounds}
         office.reporter.telemetry(metagraph, payload)
