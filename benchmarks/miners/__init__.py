@@ -1,0 +1,1 @@
+"""A market of made-up miners, judged by the real rules of the competition."""
