@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+sys.path.append(str(Path(__file__).parents[1] / "integration"))  # its helpers of hub and service
+
 from engine_helpers import (
     REPOSITORY_ROOT,
     build,

@@ -17,8 +17,11 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from voice_validation_api.launchers.docker_orphans import OWNER
+
 REPOSITORY_ROOT = Path(__file__).parents[2]
-OURS = "speech-subnet.owner"
+WORKER = "worker-container"
+WHEELS_PORT = 47_113
 BASE_IMAGE = "speech-test-base"
 BASE_PACKAGES = ("ca-certificates", "python3", "python3-venv")
 CA_BUNDLE = "etc/ssl/certs/ca-certificates.crt"
@@ -28,6 +31,7 @@ IMAGE_CONTEXT = (
     "neurons",
     "pyproject.toml",
     "scoring",
+    "scripts",
     "utilities",
     "voice_validation_api",
 )
@@ -49,10 +53,14 @@ def docker(*words: str, cwd: Path | None = None, check: bool = True) -> str:
 
 
 def leftovers(client: Any) -> list[str]:
-    """Containers and volumes of evaluations, running or not."""
-    chosen: dict[str, Any] = {"filters": {"label": OURS}}
-    containers = [str(c["Id"]) for c in client.api.containers(all=True, **chosen)]
-    return containers + [str(v["Name"]) for v in client.api.volumes(**chosen)["Volumes"] or ()]
+    """Containers and volumes of evaluations, running or not, of workers that these tests start."""
+    others = {
+        f"container:{c['Id']}" for c in client.api.containers() if f"/{WORKER}" not in c["Names"]
+    }
+    chosen: dict[str, Any] = {"filters": {"label": OWNER}}
+    found = [(c["Id"], c["Labels"]) for c in client.api.containers(all=True, **chosen)]
+    found += [(v["Name"], v["Labels"]) for v in client.api.volumes(**chosen)["Volumes"] or ()]
+    return [str(name) for name, labels in found if labels[OWNER] not in others]
 
 
 def make_base_image() -> str:
@@ -111,7 +119,12 @@ def pip_option(name: str) -> list[str]:
 @contextmanager
 def _served(directory: Path, host: str) -> Iterator[str]:
     handler = partial(_QuietFiles, directory=str(directory))
-    with running(ThreadingHTTPServer((host, 0), handler)) as port:
+    try:
+        # The same each time, or the engine takes every build for a new one.
+        server = ThreadingHTTPServer((host, WHEELS_PORT), handler)
+    except OSError:
+        server = ThreadingHTTPServer((host, 0), handler)
+    with running(server) as port:
         yield f"http://{host}:{port}/"
 
 
@@ -133,16 +146,18 @@ def running(server: socketserver.BaseServer) -> Iterator[int]:
             thread.join()
 
 
-def image_context(into: Path, dockerfile: str, environment: Mapping[str, str]) -> Path:
-    """A copy of what a checkout holds for one image, with ``environment`` as its ``.env``."""
-    for name in (*IMAGE_CONTEXT, dockerfile):
+def image_context(into: Path, environment: Mapping[str, str]) -> Path:
+    """A copy of what a checkout holds for images, with ``environment``, if any, as its ``.env``."""
+    dockerfiles = (path.name for path in REPOSITORY_ROOT.glob("*.Dockerfile"))
+    for name in (*IMAGE_CONTEXT, *dockerfiles):
         source = REPOSITORY_ROOT / name
         if source.is_dir():
             shutil.copytree(source, into / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copyfile(source, into / name)
-    lines = (f"{key}={value}\n" for key, value in environment.items())
-    (into / ".env").write_text("".join(lines))
+    if environment:
+        lines = (f"{key}={value}\n" for key, value in environment.items())
+        (into / ".env").write_text("".join(lines))
     return into
 
 

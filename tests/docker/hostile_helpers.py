@@ -91,11 +91,12 @@ def facts(log: str) -> dict[str, Any]:
     return told
 
 
-def processes_of_evaluators() -> Iterator[int]:
-    """Processes of this machine that run under the account of evaluators, by number."""
+def processes_of_attacks() -> Iterator[int]:
+    """Processes of this machine that an attack started, by number."""
     for entry in Path("/proc").iterdir():
         with suppress(OSError):
-            if entry.name.isdecimal() and entry.stat().st_uid == UID:
+            ours = entry.name.isdecimal() and entry.stat().st_uid == UID
+            if ours and b"attack.py" in (entry / "cmdline").read_bytes():
                 yield int(entry.name)
 
 

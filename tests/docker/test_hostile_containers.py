@@ -17,7 +17,7 @@ from hostile_helpers import (
     completed_result,
     facts,
     failed_result,
-    processes_of_evaluators,
+    processes_of_attacks,
 )
 
 from scoring.contract import FailureCode
@@ -45,7 +45,7 @@ def arena(hostile_image: str, tmp_path: Path) -> Arena:
 def nobody_left() -> Iterator[None]:
     """Fails a test after which an evaluator's process still runs."""
     yield
-    assert list(processes_of_evaluators()) == []
+    assert list(processes_of_attacks()) == []
 
 
 # What an honest evaluator says must come through, or the refusals below prove nothing.

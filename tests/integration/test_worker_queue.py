@@ -169,7 +169,13 @@ def test_a_worker_that_is_terminated_hands_back_after_its_grace(service: Service
         (["--gpu-ids", "first"], {}, 2, "wrong setting gpu_ids"),
         (["--gpu-ids", "0,1", "--queues", "3"], {}, 2, "3 queues cannot share 2 GPUs"),
         (["--gpu-ids", "0,00"], {}, 2, "0,00 names a GPU twice"),
-        (["--launcher", "docker"], {}, 4, "no docker launcher"),
+        (
+            ["--launcher", "docker"],
+            {"DOCKER_HOST": "unix:///nowhere.sock"},
+            4,
+            "no Docker engine answers",
+        ),
+        ([], {"AUDIO_STORE": "ftp://host/x"}, 2, "only a directory or s3://bucket/prefix"),
         ([], {"WORKER_PROMPT_COUNT": "many"}, 2, "prompt_count"),
         (
             [],
