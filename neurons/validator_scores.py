@@ -1,4 +1,8 @@
-"""The latest scores: the rounds that the API publishes, or its leaderboard while it has none."""
+"""The latest scores: the rounds that the API publishes, or its leaderboard while it has none.
+
+``GET /rounds?competition_id=tts`` answers a list of objects with ``number``, ``digest`` (null while
+the round is open) and ``closed``; ``GET /rounds/NUMBER?competition_id=tts`` a ``SignedRound``.
+"""
 
 from __future__ import annotations
 
