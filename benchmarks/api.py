@@ -161,6 +161,7 @@ def _api(dsn: str, board_seconds: str) -> Iterator[tuple[int, int]]:
     with tempfile.TemporaryDirectory(prefix="api-benchmark-") as place:
         environment = {
             **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
+            "PYTHONPATH": str(ROOT),
             "POSTGRES_URL": dsn,
             "VAR_DIR": place,
             "API_BOARD_SECONDS": board_seconds,
