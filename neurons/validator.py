@@ -77,6 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return exit_codes.exit_code(error)
         except KeyboardInterrupt:
             log.info("stopped")
+            return exit_codes.INTERRUPTED if settings.immediate else exit_codes.OK
     return exit_codes.OK
 
 
