@@ -78,6 +78,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(settings: WorkerSettings, launcher: Launcher, resources: ExitStack) -> int:
     queues = settings.queue_count
     try:
+        audio = open_audio_store(settings)
+        # Found out now, and not after the first evaluation.
+        audio.check()
+    except OSError as error:
+        log.critical("the audio store cannot be written: %s. AUDIO_STORE says which.", error)
+        return EXIT_SETTINGS
+    try:
         # A queue and its heartbeat need a connection each, the watch over Postgres another.
         access = resources.enter_context(
             open_database(settings, size=2 * queues + 1, application="worker", for_worker=True)
@@ -85,13 +92,6 @@ def _run(settings: WorkerSettings, launcher: Launcher, resources: ExitStack) -> 
     except NO_USABLE_DATABASE as error:
         log.critical("no usable database: %s. POSTGRES_URL says which one is used.", error)
         return EXIT_DATABASE
-    try:
-        audio = open_audio_store(settings)
-        # Found out now, and not after the first evaluation.
-        audio.check()
-    except OSError as error:
-        log.critical("the audio store cannot be written: %s. AUDIO_STORE says which.", error)
-        return EXIT_SETTINGS
     workspaces = resources.enter_context(worker_workspaces(settings.var_dir / "work"))
     models = ModelCache(
         settings.var_dir / "models",

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+
+from voice_validation_api.file_locks import locked, locked_now
 
 log = logging.getLogger(__name__)
 
@@ -38,15 +39,13 @@ def worker_workspaces(root: Path) -> Iterator[Workspaces]:
     nobody holds is removed first. Raises OSError.
     """
     root.mkdir(parents=True, exist_ok=True)
-    # One at a time, so that nobody removes a directory that is not locked yet.
-    with (root / "lock").open("w") as sweep:
-        fcntl.flock(sweep, fcntl.LOCK_EX)
-        _remove_abandoned(root)
-        own = root / secrets.token_hex(8)
-        own.mkdir()
-        lock = (own / "lock").open("w")
-        fcntl.flock(lock, fcntl.LOCK_EX)
-    with lock:
+    with ExitStack() as held:
+        # One at a time, so that nobody removes a directory that is not locked yet.
+        with locked(root / "lock"):
+            _remove_abandoned(root)
+            own = root / secrets.token_hex(8)
+            own.mkdir()
+            held.enter_context(locked(own / "lock"))
         try:
             yield Workspaces(own.resolve())
         finally:
@@ -55,10 +54,7 @@ def worker_workspaces(root: Path) -> Iterator[Workspaces]:
 
 def _remove_abandoned(root: Path) -> None:
     for lock in root.glob("*/lock"):
-        with lock.open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                continue
-            log.info("removing %s, which a killed worker left", lock.parent)
-            shutil.rmtree(lock.parent, ignore_errors=True)
+        with locked_now(lock) as is_abandoned:
+            if is_abandoned:
+                log.info("removing %s, which a killed worker left", lock.parent)
+                shutil.rmtree(lock.parent, ignore_errors=True)

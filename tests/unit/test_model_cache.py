@@ -13,7 +13,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -182,6 +182,8 @@ class CacheMachine(RuleBasedStateMachine):
 
 
 TestCacheMachine = CacheMachine.TestCase
+# Every step works on the disk.
+TestCacheMachine.settings = settings(max_examples=30, stateful_step_count=25, deadline=None)
 
 
 def test_a_model_is_fetched_once_and_then_kept(tmp_path: Path) -> None:
