@@ -1,20 +1,23 @@
 -- name: service_state
 -- Everything that metrics tell about the service, in one row.
+WITH queued AS (
+    SELECT
+        count(*) FILTER (WHERE priority = 'NORMAL') AS waiting,
+        count(*) FILTER (WHERE priority = 'RETRY') AS retrying,
+        count(*) FILTER (WHERE priority = 'PARKED') AS parked,
+        -- Since when it could have been claimed: its admission, its return, or its pause's end.
+        min(greatest(updated_at, not_before)) FILTER (WHERE priority < 'PARKED') AS claimable_since
+    FROM submissions WHERE status = 'QUEUED'
+)
 SELECT
-    (SELECT count(*) FROM submissions WHERE status = 'QUEUED' AND priority = 'NORMAL') AS waiting,
-    (SELECT count(*) FROM submissions WHERE status = 'QUEUED' AND priority = 'RETRY') AS retrying,
-    (SELECT count(*) FROM submissions WHERE status = 'QUEUED' AND priority = 'PARKED') AS parked,
+    waiting, retrying, parked,
+    greatest(0, coalesce(extract(epoch FROM now() - claimable_since), 0))::double precision
+        AS oldest_waiting_seconds,
     (SELECT count(*) FROM submissions WHERE status = 'PRECHECK') AS precheck,
     (SELECT count(*) FROM submissions WHERE status = 'RUNNING') AS running,
     (SELECT count(*) FROM submissions WHERE status = 'COMPLETED') AS completed,
     (SELECT count(*) FROM submissions WHERE status = 'FAILED') AS failed,
     (SELECT count(*) FROM results) AS results,
-    -- Since when it could have been claimed: its admission, its return, or the end of its pause.
-    (
-        SELECT coalesce(greatest(0, extract(epoch FROM
-            now() - min(greatest(updated_at, not_before)))), 0)
-        FROM submissions WHERE status = 'QUEUED' AND priority < 'PARKED'
-    )::double precision AS oldest_waiting_seconds,
     (
         SELECT coalesce(extract(epoch FROM now() - min(started_at)), 0)
         FROM evaluations WHERE ended_at IS NULL
@@ -52,7 +55,8 @@ SELECT
             WHERE checked_at > now() - interval '2 days'
             GROUP BY verdict
         ) AS c
-    ) AS canaries;
+    ) AS canaries
+FROM queued;
 
 -- name: set_aside
 -- What no worker will look at by itself: parked or failed submissions, with the end of the story.
