@@ -26,8 +26,8 @@ from scoring.competition.rounds import RoundTimes, round_seed, round_times
 from scoring.contract import Interval
 
 FIRST = 10
-PROMPTS = 100
-NOISE = 0.05
+PROMPTS = 50
+NOISE = 0.035
 """Standard deviation of what a model scores on one prompt, beside its quality."""
 CERTAIN = 0.03
 """By what a model must be better to win for certain, with so many prompts and such noise."""

@@ -192,9 +192,9 @@ UNSEEN: dict[str, Strategy] = {
 def _submit(talent: Talent, hotkey: str, number: int, view: View) -> list[Commit]:
     model, current = talent.latest(number), _current(hotkey, view)
     if current is not None:
-        bar = current.quality
-        if view.leaders[0].commit.hotkey == hotkey:
-            bar = max([bar, *(s.commit.model.quality for s in view.leaders[1:])])
+        leads = view.leaders[0].commit.hotkey == hotkey
+        rivals = [s.commit.model.quality for s in view.leaders[1:]]
+        bar = max([current.quality, *(rivals if leads else [])])
         if model.quality < bar + CERTAIN:
             return []
     elif view.leaders and number not in talent.releases:
