@@ -3,7 +3,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help demo test test-fast lint format bench constraints clean
+.PHONY: help demo test test-fast docker-test images lint format bench constraints clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -15,8 +15,19 @@ $(INSTALLED): pyproject.toml constraints.txt scripts/bootstrap.sh
 demo: $(INSTALLED)  ## speak, transcribe, score and rank on this machine (var/demo/)
 	@exec $(PY) scripts/demo.py
 
-test: $(INSTALLED)  ## every test
-	$(PY) -m pytest -n 2 --dist loadfile
+test: $(INSTALLED)  ## every test that needs no Docker engine
+	$(PY) -m pytest -n 2 --dist loadfile --ignore=tests/docker
+
+# One at a time: they share the engine's images, and look at all that is left on it.
+docker-test: $(INSTALLED)  ## the tests of images and containers; starts an engine if it may
+	@sh scripts/ci_engine.sh
+	REQUIRE_DOCKER=1 $(PY) -m pytest --timeout 900 tests/docker  # an image may take minutes
+
+images:  ## build the four images
+	docker build -f evaluator.Dockerfile -t speech .
+	docker build -f worker.Dockerfile -t worker-image .
+	docker build -f modelq.Dockerfile -t modelq-image .
+	docker build -f api.Dockerfile -t api-image .
 
 test-fast: $(INSTALLED)  ## the tests that take seconds
 	$(PY) -m pytest -n 2 --dist loadfile -m "not slow" tests/unit

@@ -49,3 +49,11 @@ def test_an_api_without_a_database_says_so(build_args: list[str], context: Path)
     assert code == 3
     assert "POSTGRES_URL is unset" in output
     assert docker("inspect", "-f", "{{.Config.User}}", image) == "service"
+
+
+def test_a_model_queue_without_a_key_says_so(build_args: list[str], context: Path) -> None:
+    image = build("modelq.Dockerfile", "speech-test-modelq", build_args, context)
+    code, output = refused(image)
+    assert code == 2
+    assert "ADMIN_KEY" in output
+    assert docker("inspect", "-f", "{{.Config.User}}", image) == "modelq"

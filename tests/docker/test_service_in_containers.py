@@ -68,6 +68,7 @@ def service(gateway: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
             "WORKER_PROMPT_COUNT": "2",
             "WORKER_MAX_SECONDS": "4",
             "WORKER_CALIBRATION": "false",
+            "WORKER_CANARY": "false",
             "WORKER_LEASE": "PT4S",
             "WORKER_POLL": "PT0.2S",
         }

@@ -7,12 +7,11 @@ What it wrote is copied out once it has ended, see ``docker_output.py``. What it
 
 from __future__ import annotations
 
-import logging
 import secrets
 import stat
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -48,8 +47,6 @@ EVALUATOR_IMAGE: Final = "speech"
 POLL_SECONDS: Final = 0.2
 SWEEP_SECONDS: Final = 60.0
 
-log = logging.getLogger(__name__)
-
 
 class DockerLauncher:
     """Runs ``image`` with the arguments ``tts --request FILE --out DIRECTORY``."""
@@ -82,13 +79,17 @@ class DockerLauncher:
             ending = self._watch(evaluator, interrupted, started + job.limits.wall_seconds)
             seconds = time.monotonic() - started
             state = self._stop(evaluator)
-            if ending is Ending.EXITED and not self._copy_out(keeper, job):
-                ending = Ending.OUTPUT_LIMIT
+            text = self._log_of(evaluator, state)
+            if ending is Ending.EXITED:
+                try:
+                    self._copy_out(keeper, job)
+                except OutputTooLargeError as error:
+                    ending, text = Ending.OUTPUT_LIMIT, f"{text}\n[it left {error}]\n"
             return Outcome(
                 ending=ending,
                 exit_code=state["ExitCode"] if ending is Ending.EXITED else None,
                 seconds=seconds,
-                log=self._log_of(evaluator, state),
+                log=text,
             )
 
     def _look(self) -> int:
@@ -167,18 +168,13 @@ class DockerLauncher:
                 raise
         return self._state(container)
 
-    def _copy_out(self, keeper: str, job: Job) -> bool:
-        """Fill ``job.out``; False when the evaluator wrote more than it may."""
+    def _copy_out(self, keeper: str, job: Job) -> None:
+        """Fill ``job.out``. Raises OutputTooLargeError."""
         chunks, _ = self._client.api.get_archive(keeper, str(OUTPUT))
-        limit = job.limits.output_bytes
-        try:
+        # Closed, or the engine would go on sending what is not wanted.
+        with closing(chunks):
+            limit = job.limits.output_bytes
             copy_out(chunks, job.out, max_bytes=limit, max_entries=OUTPUT_FILES)
-        except OutputTooLargeError as error:
-            log.warning("an evaluator left %s", error)
-            return False
-        finally:
-            chunks.close()
-        return True
 
     def _log_of(self, container: str, state: dict[str, Any]) -> str:
         # All that the engine kept: docker_limits.py bounds it.
