@@ -52,7 +52,8 @@ def weights(
     rounds = linked_rounds(snapshots, rules=rules, block=block)
     referee = Referee(rounds, chain=chain, rules=rules, block=block, excluded=excluded)
     outcomes = {snapshot.number: _outcome(referee, snapshot, rules) for snapshot in rounds}
-    newest = outcomes[rounds[-1].number]
+    last = rounds[-1]
+    newest = outcomes[last.number]
     average = moving_average({n: o.shares for n, o in outcomes.items()}, rules)
     units = _dealt(average, rules)
     burned = units.pop(_BURN)
@@ -66,13 +67,17 @@ def weights(
         for hotkey in {**units, **newest.win_rates}
     ]
     return Weights(
-        competition_id=rounds[-1].competition_id,
+        competition_id=last.competition_id,
         block=block,
-        rounds=tuple(PreviousRound(number=s.number, digest=s.digest) for s in rounds),
+        rounds=(*_named_by_next(rounds), PreviousRound(number=last.number, digest=last.digest)),
         shares=tuple(sorted(shares, key=lambda s: (-s.units, -(s.win_rate or 0.0), s.hotkey))),
         burned_units=burned,
         explanations=tuple(_explanation(r, newest.lost_to) for r in newest.rulings),
     )
+
+
+def _named_by_next(rounds: Sequence[RoundSnapshot]) -> list[PreviousRound]:
+    return [snapshot.previous for snapshot in rounds[1:] if snapshot.previous is not None]
 
 
 def _outcome(referee: Referee, snapshot: RoundSnapshot, rules: Rules) -> _Outcome:
