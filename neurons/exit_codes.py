@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from neurons.wallets import WalletError
+from utilities.chain_wallets import WalletError
 from utilities.errors import SubnetError
 from utilities.model_reference import InvalidReferenceError
 

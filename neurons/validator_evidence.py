@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from neurons.chain_past import PastCommitments
-from neurons.validator_chain import View
 from scoring.competition import RoundSnapshot, Standing
+from utilities.chain_view import View
 from utilities.model_reference import InvalidReferenceError, ModelReference, parse_reference
 
 

@@ -15,7 +15,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from neurons.chain_past import Commitments, PastCommitments
 from neurons.service_api import ServiceApi
-from neurons.validator_chain import View
 from scoring.competition import (
     ChainEvidence,
     Repository,
@@ -27,6 +26,7 @@ from scoring.competition import (
 from scoring.competition.rounds import round_seed
 from scoring.contract import Hex64, Interval, Unit
 from utilities.chain import Commitment
+from utilities.chain_view import View
 from utilities.model_reference import InvalidReferenceError, ModelReference, parse_reference
 
 RULES: Final = replace(Rules(), round_length=1, seed_delay=0)

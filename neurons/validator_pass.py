@@ -11,7 +11,6 @@ import bittensor as bt
 
 from neurons.chain_past import past_of
 from neurons.service_api import ServiceError
-from neurons.validator_chain import View, read_view
 from neurons.validator_report import Reporter
 from neurons.validator_scores import NoScoresError, Scores, ScoreSource
 from neurons.validator_state import StateFile, ValidatorState
@@ -29,6 +28,7 @@ from scoring.competition import RoundsUnusableError, Weights, weights
 from utilities.chain import Chain, Metagraph
 from utilities.chain_errors import ChainError
 from utilities.chain_rounds import RoundForgedError
+from utilities.chain_view import View, read_view
 from utilities.errors import SubnetError
 
 Outcome: TypeAlias = Literal["set", "waits", "stands", "nothing", "shown", "failed"]

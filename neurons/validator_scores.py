@@ -16,12 +16,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from neurons import validator_leaderboard
 from neurons.chain_past import PastCommitments
 from neurons.service_api import ServiceApi, ServiceError, ServiceRefusedError
-from neurons.validator_chain import View
 from neurons.validator_evidence import contradictions
 from neurons.validator_leaderboard import Dropped, as_snapshot, read_digest, read_leaderboard
-from scoring.competition import RoundSnapshot, Rules
+from scoring.competition import RoundSnapshot, Rules, SignedRound
 from scoring.contract import Hex64
-from utilities.chain_rounds import RoundForgedError, SignedRound, check_round
+from utilities.chain_rounds import RoundForgedError, check_round
+from utilities.chain_view import View
 
 MAX_DIGESTS: Final = 4_096
 

@@ -6,17 +6,14 @@ the signature can show that the service published exactly this.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import bittensor as bt
 from bittensor.sp_core import verify
-from pydantic import BaseModel, ConfigDict, Field
 
-from scoring.competition import RoundSnapshot
-from scoring.contract import Hex64
+from scoring.competition import CryptoName, RoundSnapshot, SignedRound
 from utilities.errors import SubnetError
 
-CryptoName = Literal["ed25519", "sr25519"]
 _CRYPTO_TYPES: dict[CryptoName, int] = {"ed25519": 0, "sr25519": 1}
 """As the SDK numbers them."""
 
@@ -25,18 +22,6 @@ class RoundForgedError(SubnetError):
     """A round is not what its signature, its digest or its signer say."""
 
     code: ClassVar[str] = "ROUND_FORGED"
-
-
-class SignedRound(BaseModel):
-    """A snapshot, its digest, and who signed its canonical JSON."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    snapshot: RoundSnapshot
-    digest: Hex64
-    hotkey: str = Field(max_length=64, description="ss58")
-    crypto: CryptoName
-    signature: str = Field(pattern=r"^[0-9a-f]{128}$")
 
 
 def sign_round(snapshot: RoundSnapshot, wallet: Any) -> SignedRound:

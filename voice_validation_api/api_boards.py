@@ -17,6 +17,7 @@ from voice_validation_api.records import (
     QueueState,
     RecentEntry,
 )
+from voice_validation_api.rounds.outcome import Decided
 
 
 class LeaderboardRow(Answer):
@@ -34,9 +35,12 @@ class LeaderboardRow(Answer):
     human_likeness: float
     block: int
     recorded_at: datetime
+    verdict: str | None = Field(description="What the newest round decided; null: nothing yet.")
+    win_rate: float | None
+    weight: float | None
 
     @classmethod
-    def of(cls, rank: int, entry: LeaderboardEntry) -> LeaderboardRow:
+    def of(cls, rank: int, entry: LeaderboardEntry, decided: Decided | None) -> LeaderboardRow:
         """The row of a leaderboard entry."""
         return cls(
             rank=rank,
@@ -51,6 +55,9 @@ class LeaderboardRow(Answer):
             human_likeness=entry.human_likeness,
             block=entry.block,
             recorded_at=entry.recorded_at,
+            verdict=None if decided is None else decided.verdict,
+            win_rate=None if decided is None else decided.win_rate,
+            weight=None if decided is None else decided.weight,
         )
 
 
@@ -81,6 +88,7 @@ class Leaderboard(Answer):
 
     competition_id: str
     protocol: str | None = Field(description="Scores under different protocols never mix.")
+    round: int | None = Field(description="The newest published round; null: none yet.")
     rows: tuple[LeaderboardRow, ...]
     calibration: tuple[CalibrationRow, ...]
 

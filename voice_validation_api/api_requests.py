@@ -15,6 +15,7 @@ from pydantic import (
     Discriminator,
     Field,
     Tag,
+    model_validator,
 )
 
 from utilities.model_reference import (
@@ -27,7 +28,7 @@ from utilities.model_reference import (
     check_revision,
     check_weights_digest,
 )
-from voice_validation_api.records import MinerboardEntry
+from voice_validation_api.records import ChainEvidence, MinerboardEntry
 
 MAX_BLOCK = 2**53
 """Far beyond any chain's height, and exact in every JSON reader."""
@@ -114,6 +115,32 @@ class SubmissionRequest(ModelQuery):
     weights_digest: str | None = Field(
         default=None, max_length=64, description="The digest that the commitment carries, if any."
     )
+    commitment: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=780,
+        description="What was committed, as the chain holds it. Rounds take those with evidence.",
+    )
+    block_hash: str | None = Field(default=None, pattern=r"^0x[0-9a-f]{64}$")
+    sealed_block: _Block | None = Field(
+        default=None, description="Where the commitment appeared sealed, if it did."
+    )
+
+    @model_validator(mode="after")
+    def _sealed_before(self) -> SubmissionRequest:
+        if self.sealed_block is not None and self.sealed_block > self.block:
+            raise ValueError("sealed_block comes after block, in which it was revealed")
+        return self
+
+    @property
+    def evidence(self) -> ChainEvidence:
+        """Where anybody can read the commitment."""
+        return ChainEvidence(
+            block=self.block,
+            block_hash=self.block_hash,
+            commitment=self.commitment,
+            sealed_block=self.sealed_block,
+        )
 
     def reference(self) -> ModelReference:
         """The reference that the fields make. Raises InvalidReferenceError."""

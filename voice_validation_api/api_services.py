@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -16,13 +18,17 @@ from voice_validation_api.database import Database
 from voice_validation_api.nonces import PostgresNonces
 from voice_validation_api.rankings import Rankings
 from voice_validation_api.rates import RateLimiter
+from voice_validation_api.rounds.ledger import RoundLedger
 from voice_validation_api.shared_answers import SharedAnswers
 from voice_validation_api.store import Store
 
 
 @dataclass(frozen=True)
 class Services:
-    """The database, the model hub, the settings, the clips, and what is remembered of callers."""
+    """The database, the model hub, the settings, the clips, and what is remembered of callers.
+
+    ``rounds`` gives those of a competition.
+    """
 
     store: Store
     hub: Hub
@@ -32,6 +38,7 @@ class Services:
     report_rates: RateLimiter
     rankings: Rankings
     answers: SharedAnswers
+    rounds: Callable[[str], RoundLedger]
 
 
 def services_on(database: Database, hub: Hub, settings: ApiSettings) -> Services:
@@ -45,6 +52,7 @@ def services_on(database: Database, hub: Hub, settings: ApiSettings) -> Services
         report_rates=RateLimiter(settings.reports_per_second),
         rankings=Rankings(database),
         answers=SharedAnswers(settings.board_seconds),
+        rounds=partial(RoundLedger, database),
     )
 
 

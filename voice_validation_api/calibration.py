@@ -29,7 +29,10 @@ log = logging.getLogger(__name__)
 
 
 class Calibration:
-    """Evaluates each voice once for the work that submissions are given, until ``stop``."""
+    """Evaluates each voice once for the work that submissions are given, until ``stop``.
+
+    ``seed`` names the prompts of that work until a submission is given others.
+    """
 
     def __init__(
         self,
@@ -38,6 +41,8 @@ class Calibration:
         audio: AudioStore,
         workspaces: Workspaces,
         stop: Stop,
+        *,
+        seed: str,
     ) -> None:
         self._queue = queue
         self._evaluator = evaluator
@@ -46,11 +51,12 @@ class Calibration:
         self._stop = stop
         self._voices = list(VOICES)
         self._protocol: str | None = None
+        self._seed = seed
 
-    def expect(self, protocol: str) -> None:
+    def expect(self, protocol: str, *, seed: str) -> None:
         """Submissions are scored under ``protocol``: no other anchor may stand beside them."""
         if protocol != self._protocol:
-            self._protocol = protocol
+            self._protocol, self._seed = protocol, seed
             self._voices = list(VOICES)
 
     def step(self) -> bool:
@@ -60,7 +66,7 @@ class Calibration:
         anchor, and nobody's score depends on it. Raises DatabaseUnavailableError.
         """
         while self._voices:
-            request = self._evaluator.voice_request(self._voices[0])
+            request = self._evaluator.voice_request(self._voices[0], seed=self._seed)
             digest = request_digest(request)
             known = self._queue.calibrated_voices(COMPETITION, digest)
             voice = self._voices.pop(0)

@@ -78,13 +78,16 @@ class Evaluator:
             memory_bytes=settings.memory_bytes,
         )
 
-    def model_request(self, model_dir: Path, revision: str) -> TtsRequest:
-        """The request that evaluates the checkpoint in ``model_dir``, which holds ``revision``."""
-        return model_request(self._settings, model_dir, revision, gpu=self._gpu)
+    def model_request(self, model_dir: Path, revision: str, *, seed: str) -> TtsRequest:
+        """The request that evaluates the checkpoint in ``model_dir``, which holds ``revision``.
 
-    def voice_request(self, voice: ReferenceVoice) -> TtsRequest:
+        ``seed`` names the prompts.
+        """
+        return model_request(self._settings, model_dir, revision, seed=seed, gpu=self._gpu)
+
+    def voice_request(self, voice: ReferenceVoice, *, seed: str) -> TtsRequest:
         """The request that evaluates a reference voice on the same work."""
-        return voice_request(self._settings, voice, gpu=self._gpu)
+        return voice_request(self._settings, voice, seed=seed, gpu=self._gpu)
 
     def canary_request(self) -> TtsRequest:
         """The request that evaluates the canary, which never changes."""

@@ -58,24 +58,28 @@ CANARY_PROMPTS: Final = ListedPrompts(
 
 
 def model_request(
-    settings: WorkerSettings, model_dir: Path, revision: str, *, gpu: int | None
+    settings: WorkerSettings, model_dir: Path, revision: str, *, seed: str, gpu: int | None
 ) -> TtsRequest:
-    """The request that evaluates the checkpoint in ``model_dir``, which holds ``revision``."""
-    return _request(settings, _parler(settings, model_dir, revision), gpu=gpu)
+    """The request that evaluates the checkpoint in ``model_dir``, which holds ``revision``.
+
+    ``seed`` names the prompts.
+    """
+    return _request(settings, _parler(settings, model_dir, revision), seed=seed, gpu=gpu)
 
 
 def canary_request(settings: WorkerSettings, *, gpu: int | None) -> TtsRequest:
     """The request that evaluates the canary: a checkpoint, or else a packaged voice."""
     canary = settings.canary_dir
-    request = _request(settings, _parler(settings, canary) if canary else CANARY_VOICE, gpu=gpu)
+    model = _parler(settings, canary) if canary else CANARY_VOICE
+    request = _request(settings, model, seed=settings.prompt_seed, gpu=gpu)
     return request.model_copy(update={"prompts": CANARY_PROMPTS})
 
 
 def voice_request(
-    settings: WorkerSettings, voice: ReferenceVoice, *, gpu: int | None
+    settings: WorkerSettings, voice: ReferenceVoice, *, seed: str, gpu: int | None
 ) -> TtsRequest:
     """The request that evaluates a reference voice on the same work."""
-    return _request(settings, voice, gpu=gpu)
+    return _request(settings, voice, seed=seed, gpu=gpu)
 
 
 def request_digest(request: TtsRequest) -> str:
@@ -95,12 +99,16 @@ def _parler(settings: WorkerSettings, model_dir: Path, revision: str | None = No
 
 
 def _request(
-    settings: WorkerSettings, synthesiser: ParlerModel | ReferenceVoice, *, gpu: int | None
+    settings: WorkerSettings,
+    synthesiser: ParlerModel | ReferenceVoice,
+    *,
+    seed: str,
+    gpu: int | None,
 ) -> TtsRequest:
     second, learned = settings.second_asr_model, settings.learned_mos_dir
     return TtsRequest(
         synthesiser=synthesiser,
-        prompts=SeededPrompts(seed=settings.prompt_seed, count=settings.prompt_count),
+        prompts=SeededPrompts(seed=seed, count=settings.prompt_count),
         asr=AsrSpec(engine=settings.asr_engine, model=_asr_model(settings.asr_model)),
         second_asr=CtcSpec(model=str(second.resolve())) if second is not None else None,
         learned_mos=LearnedMosSpec(model=str(learned.resolve())) if learned is not None else None,

@@ -24,6 +24,7 @@ MAX_RANKED: Final = MAX_OFFSET + MAX_PAGE
 class _Version:
     scores: int
     newest: int | None
+    round: int | None
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,8 @@ class _Ranking:
 
 
 class Rankings:
-    """The rankings of all competitions under the protocol of each one's newest score."""
+    """The rankings of all competitions: of each one's newest round, or without rounds under the
+    protocol of its newest score."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -18,12 +18,23 @@ JsonObject = dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
+class ChainEvidence:
+    """Where a commitment is on the chain: in ``block``, and sealed before in ``sealed_block``."""
+
+    block: int
+    block_hash: str | None = None
+    commitment: str | None = None
+    sealed_block: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class NewSubmission:
     """An admitted, or at admission refused, submission.
 
     (competition_id, hotkey, block, revision) identify it. ``submission_hash`` is decimal text, a
     check value and a way to look things up. ``committed_digest`` is the weights digest that the
-    commitment carries, if any.
+    commitment carries, if any. ``commitment`` is what was committed, in the block with
+    ``block_hash``; ``sealed_block`` is where it appeared sealed, if it did.
     """
 
     competition_id: str
@@ -36,6 +47,9 @@ class NewSubmission:
     submission_hash: str
     committed_digest: str | None = None
     repository_bytes: int | None = None
+    commitment: str | None = None
+    block_hash: str | None = None
+    sealed_block: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +79,10 @@ class Submission(NewSubmission):
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """A submission that a worker holds, with what proves it: every write names the fence."""
+    """A submission that a worker holds, with what proves it: every write names the fence.
+
+    ``prompt_seed`` is that of its round; None where there are no rounds.
+    """
 
     submission_id: SubmissionId
     evaluation_id: EvaluationId
@@ -79,6 +96,7 @@ class Claim:
     config_template: str
     hotkey: str
     repository_bytes: int | None
+    prompt_seed: str | None
 
     @property
     def repo_id(self) -> str:

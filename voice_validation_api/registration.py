@@ -13,7 +13,7 @@ from utilities.admission import admit
 from utilities.admission_rules import RefusedError
 from utilities.hub import Hub
 from utilities.model_reference import ModelReference
-from voice_validation_api.records import NewSubmission, Submission
+from voice_validation_api.records import ChainEvidence, NewSubmission, Submission
 from voice_validation_api.refusals import code_of_refusal
 from voice_validation_api.store import Store
 
@@ -23,8 +23,10 @@ UNPINNED: Final = "unpinned"
 log = logging.getLogger(__name__)
 
 
-def register(store: Store, hub: Hub, reference: ModelReference, *, block: int) -> Submission:
-    """The submission that ``reference``, committed at ``block``, stands for.
+def register(
+    store: Store, hub: Hub, reference: ModelReference, evidence: ChainEvidence
+) -> Submission:
+    """The submission that ``reference``, committed as ``evidence`` says, stands for.
 
     A reference without a revision keeps the one that was pinned when it was first seen. One that
     was refused before a revision could be pinned is looked at anew: once its repository is there,
@@ -33,17 +35,17 @@ def register(store: Store, hub: Hub, reference: ModelReference, *, block: int) -
     Raises HubUnreachableError and DatabaseUnavailableError.
     """
     known = find_submission(store, reference)
-    if known is not None and _is_the_same(known, reference, block):
+    if known is not None and _is_the_same(known, reference, evidence.block):
         return known
     try:
         snapshot = admit(hub, reference)
     except RefusedError as refusal:
-        new = _new_submission(reference, block, reference.revision or UNPINNED)
+        new = _new_submission(reference, evidence, reference.revision or UNPINNED)
         row = store.record_precheck_failure(new, code_of_refusal(refusal.rule), refusal.detail)
         log.info("submission %d of %s: refused by rule %s", row.id, row.hotkey, refusal.rule)
         return row
     size = snapshot.total_bytes
-    row = store.submit(_new_submission(reference, block, snapshot.revision, size))
+    row = store.submit(_new_submission(reference, evidence, snapshot.revision, size))
     log.info("submission %d of %s: %s is admitted", row.id, row.hotkey, row.repo_id)
     return row
 
@@ -67,12 +69,15 @@ def _is_the_same(known: Submission, reference: ModelReference, block: int) -> bo
 
 
 def _new_submission(
-    reference: ModelReference, block: int, revision: str, size: int | None = None
+    reference: ModelReference, evidence: ChainEvidence, revision: str, size: int | None = None
 ) -> NewSubmission:
     return NewSubmission(
         competition_id=reference.competition_id,
         hotkey=reference.hotkey,
-        block=block,
+        block=evidence.block,
+        block_hash=evidence.block_hash,
+        commitment=evidence.commitment,
+        sealed_block=evidence.sealed_block,
         revision=revision,
         namespace=reference.namespace,
         name=reference.name,

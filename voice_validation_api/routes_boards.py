@@ -33,6 +33,7 @@ from voice_validation_api.auth import require_admin
 from voice_validation_api.database import DatabaseUnavailableError
 from voice_validation_api.paging import Limit, Offset
 from voice_validation_api.records import Calibration
+from voice_validation_api.rounds.outcome import newest_outcome
 from voice_validation_api.shared_answers import SharedAnswers
 from voice_validation_api.store import MAX_PAGE
 
@@ -64,10 +65,15 @@ async def leaderboard(
         anchors = services.store.calibrations(competition)
         if protocol is None and anchors:
             protocol = anchors[0].protocol
+        outcome = newest_outcome(services.rounds(competition))
         board = Leaderboard(
             competition_id=competition,
             protocol=protocol,
-            rows=tuple(LeaderboardRow.of(entry.rank, entry) for entry in entries),
+            round=outcome.number,
+            rows=tuple(
+                LeaderboardRow.of(entry.rank, entry, outcome.decided.get(entry.submission_id))
+                for entry in entries
+            ),
             calibration=_calibration(row for row in anchors if row.protocol == protocol),
         )
         return board.model_dump_json().encode()

@@ -40,7 +40,7 @@ def get_or_create_model(request: SubmissionRequest, services: ServicesOf) -> Mod
     and the rule. When the hub cannot be asked the answer is 503 and nothing is recorded.
     """
     reference = _checked(request.reference())
-    row = register(services.store, services.hub, reference, block=request.block)
+    row = register(services.store, services.hub, reference, request.evidence)
     return _state_of(row, services)
 
 

@@ -180,3 +180,20 @@ class WorkerSettings(ServiceSettings):
 
 def _numbers(text: str) -> tuple[int, ...]:
     return tuple(int(number) for number in text.split(",") if number)
+
+
+class KeeperSettings(ServiceSettings):
+    """Settings of ``round_keeper.py``. Its flags override them."""
+
+    model_config = SettingsConfigDict(env_prefix="KEEPER_")
+
+    netuid: int = Field(default=231, ge=0, le=65_535)
+    endpoint: str = Field(
+        default="finney",
+        min_length=1,
+        description="A network that the SDK knows, or the ws:// address of a node.",
+    )
+    wallet_name: str = Field(default="default", min_length=1)
+    wallet_hotkey: str = Field(default="default", min_length=1)
+    wallet_path: Path = Path("~/.bittensor/wallets")
+    poll_seconds: float = Field(default=12.0, gt=0, description="A block's time.")

@@ -27,6 +27,7 @@ from voice_validation_api import (
     routes_boards,
     routes_models,
     routes_reports,
+    routes_rounds,
     routes_service,
     routes_submissions,
 )
@@ -71,6 +72,7 @@ def create_app(services: Services) -> FastAPI:
         routes_models,
         routes_submissions,
         routes_boards,
+        routes_rounds,
         routes_reports,
     ):
         app.include_router(routes.router)

@@ -172,6 +172,7 @@ class Worker:
     def _evaluate(
         self, claim: Claim, workspace: Path, interrupted: Callable[[], bool]
     ) -> Settlement:
+        seed = claim.prompt_seed or self.settings.prompt_seed
         with ExitStack() as holding:
             with self.metrics.stage("download"):
                 model_dir = holding.enter_context(
@@ -185,7 +186,7 @@ class Worker:
                     )
                 )
             persist(partial(self.queue.start_running, claim), self.stops.now)
-            request = self.evaluator.model_request(model_dir, claim.revision)
+            request = self.evaluator.model_request(model_dir, claim.revision, seed=seed)
             with self.metrics.stage("evaluate"):
                 evaluated = self.evaluator.run(
                     request, workspace, interrupted, wall_seconds=self._wall_seconds()
@@ -196,7 +197,7 @@ class Worker:
             clips = clips_of(workspace / "out", result)
             kept = self.audio.publish(claim.submission_id, claim.evaluation_id, clips)
         if self.calibration is not None:
-            self.calibration.expect(score.protocol)
+            self.calibration.expect(score.protocol, seed=seed)
         assert result.synthesiser is not None
         return partial(
             self.queue.complete,

@@ -51,7 +51,14 @@ def make_worker(shared: SharedParts, number: int) -> Worker:
     )
     # One queue is enough for the few voices.
     calibrates = settings.calibration and number == 0
-    calibration = Calibration(queue, evaluator, shared.audio, shared.workspaces, stops.soon)
+    calibration = Calibration(
+        queue,
+        evaluator,
+        shared.audio,
+        shared.workspaces,
+        stops.soon,
+        seed=settings.prompt_seed,
+    )
     token = settings.hub_token
     return Worker(
         settings=settings,

@@ -21,11 +21,13 @@ from scoring.competition.records import (
     Weights,
 )
 from scoring.competition.rules import Rules
+from scoring.competition.signed import CryptoName, SignedRound
 
 __all__ = [
     "WEIGHT_UNITS",
     "Candidate",
     "ChainEvidence",
+    "CryptoName",
     "Entrants",
     "Explanation",
     "FailedAudit",
@@ -38,6 +40,7 @@ __all__ = [
     "RoundsUnusableError",
     "Rules",
     "Share",
+    "SignedRound",
     "Standing",
     "Trust",
     "Weights",

@@ -18,12 +18,12 @@ from devnet_helpers import new_wallet
 from http_answers import Answer, answering
 
 from neurons.service_api import ServiceAnswerError, ServiceApi
-from neurons.validator_chain import View
 from neurons.validator_scores import NoScoresError, RoundChangedError, Scores, ScoreSource
 from scoring.competition import PreviousRound, RoundSnapshot, Rules, weights
 from scoring.competition.rounds import round_seed, round_times
 from utilities.chain import Metagraph, SubnetRules
 from utilities.chain_rounds import RoundForgedError, sign_round
+from utilities.chain_view import View
 
 RULES = Rules(round_length=100, window=3)
 VIEW = View(Metagraph(231, 10_000, (), SubnetRules(360, 5_000, 100, 0), "owner"), {})

@@ -8,9 +8,9 @@ import bittensor as bt
 import pytest
 from pydantic import ValidationError
 
-from scoring.competition import RoundSnapshot
+from scoring.competition import RoundSnapshot, SignedRound
 from scoring.competition.rounds import round_seed
-from utilities.chain_rounds import RoundForgedError, SignedRound, check_round, sign_round
+from utilities.chain_rounds import RoundForgedError, check_round, sign_round
 
 HASH = "0x" + "5" * 64
 SNAPSHOT = RoundSnapshot(

@@ -8,7 +8,8 @@ import bittensor as bt
 import pytest
 
 from neurons.settings import MinerSettings
-from neurons.wallets import WalletError, open_wallet
+from neurons.wallets import open_wallet
+from utilities.chain_wallets import WalletError
 
 
 @pytest.fixture

@@ -20,10 +20,10 @@ from validator_views import (
 )
 
 from neurons.chain_past import Commitments, PastCommitments
-from neurons.validator_chain import View
 from neurons.validator_leaderboard import RULES, Leaderboard, Row, as_snapshot
 from scoring.competition import Standing, weights
 from scoring.contract import Interval
+from utilities.chain_view import View
 
 PROTOCOL = "1" * 64
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 
 from neurons.chain_past import Commitments, PastCommitments
-from neurons.validator_chain import View
 from utilities.chain import Commitment, CommitmentStatus, Metagraph, Neuron, SubnetRules
+from utilities.chain_view import View
 from utilities.model_reference import format_reference, make_reference
 
 RULES = SubnetRules(tempo=360, activity_cutoff=5_000, weights_rate_limit=100, weights_version=0)

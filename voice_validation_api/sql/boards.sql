@@ -1,14 +1,28 @@
 -- name: ranking_version
--- Changes whenever a competition has a score more, or less.
+-- Changes whenever a competition has a score more, or less, or publishes a round.
 -- Evaluations end in another order than they begin, so the newest id alone does not tell.
-SELECT count(*) AS scores, max(evaluation_id) AS newest
+SELECT
+    count(*) AS scores, max(evaluation_id) AS newest,
+    (
+        SELECT max(number) FROM rounds WHERE competition_id = %(competition_id)s AND state = 'CLOSED'
+    ) AS round
 FROM results WHERE competition_id = %(competition_id)s;
 
 -- name: ranking_order
--- The best submissions under the protocol of the newest score, best first, as one row of arrays.
+-- The best submissions under one protocol, best first, as one row of arrays: that of the newest
+-- published round, or while there is none that of the newest score.
 WITH newest AS (
-    SELECT protocol FROM results WHERE competition_id = %(competition_id)s
-    ORDER BY evaluation_id DESC LIMIT 1
+    SELECT coalesce(
+        (
+            SELECT protocol FROM rounds
+            WHERE competition_id = %(competition_id)s AND state = 'CLOSED'
+            ORDER BY number DESC LIMIT 1
+        ),
+        (
+            SELECT protocol FROM results WHERE competition_id = %(competition_id)s
+            ORDER BY evaluation_id DESC LIMIT 1
+        )
+    ) AS protocol
 ),
 best AS (
     SELECT score, block, submission_id, low, high FROM results

@@ -4,12 +4,12 @@
 WITH inserted AS (
     INSERT INTO submissions (
         competition_id, hotkey, block, revision, namespace, name, config_template,
-        submission_hash, committed_digest, repository_bytes, status,
-        failure_kind, failure_code, failure_message
+        submission_hash, committed_digest, repository_bytes, commitment, block_hash, sealed_block,
+        status, failure_kind, failure_code, failure_message
     ) VALUES (
         %(competition_id)s, %(hotkey)s, %(block)s, %(revision)s, %(namespace)s, %(name)s,
         %(config_template)s, %(submission_hash)s, %(committed_digest)s, %(repository_bytes)s,
-        %(status)s, %(failure_kind)s, %(failure_code)s, %(failure_message)s
+        %(commitment)s, %(block_hash)s, %(sealed_block)s, %(status)s, %(failure_kind)s, %(failure_code)s, %(failure_message)s
     )
     ON CONFLICT ON CONSTRAINT submissions_identity DO NOTHING
     RETURNING *

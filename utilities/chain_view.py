@@ -1,20 +1,20 @@
-"""The subnet as a validator sees it, at one block."""
+"""A subnet at one block, as the competition takes it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from neurons.chain_past import Commitments, commitments_at
 from scoring.competition import Participant
 from utilities.chain import Chain, Commitment, Metagraph
 
 
 @dataclass(frozen=True)
 class View:
-    """The neurons and the commitments of a subnet at one block."""
+    """The neurons of a subnet, and its commitments by hotkey, at one block."""
 
     metagraph: Metagraph
-    commitments: Commitments
+    commitments: Mapping[str, Commitment]
 
     @property
     def block(self) -> int:
@@ -22,7 +22,7 @@ class View:
         return self.metagraph.block
 
     def participants(self) -> tuple[Participant, ...]:
-        """The registered hotkeys as the competition takes them."""
+        """The registered hotkeys."""
         return tuple(
             _participant(neuron.hotkey, neuron.coldkey, self.commitments.get(neuron.hotkey))
             for neuron in self.metagraph.neurons
@@ -32,8 +32,9 @@ class View:
 def read_view(chain: Chain, netuid: int) -> View:
     """The subnet at the newest block that cannot change any more. Raises ChainError."""
     block = chain.finalized_block()
-    metagraph = chain.metagraph(netuid, block=block)
-    return View(metagraph, commitments_at(chain, netuid, block))
+    commitments = chain.commitments(netuid, block=block)
+    by_hotkey = {entry.hotkey: entry for entry in commitments}
+    return View(chain.metagraph(netuid, block=block), by_hotkey)
 
 
 def _participant(hotkey: str, coldkey: str, commitment: Commitment | None) -> Participant:
