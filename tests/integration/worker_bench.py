@@ -149,7 +149,14 @@ class Bench:
                 audio=audio,
                 workspaces=workspaces,
                 stops=self.stops,
-                calibration=Calibration(queue, evaluator, audio, workspaces, self.stops.soon)
+                calibration=Calibration(
+                    queue,
+                    evaluator,
+                    audio,
+                    workspaces,
+                    self.stops.soon,
+                    seed=settings.prompt_seed,
+                )
                 if settings.calibration
                 else None,
                 canary=Canary(
