@@ -111,6 +111,7 @@ class SampleAnswer(Answer):
     outcome: Literal["scored", "unscored"]
     reason: Text | None
     audio: str | None = Field(examples=["/submissions/7/audio/0"])
+    audio_digest: str | None = Field(description="sha256 of the recording.")
     seconds: float | None
     truncated: bool
     transcript: Text | None

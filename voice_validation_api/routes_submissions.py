@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import StreamingResponse
 
+from scoring.contract import Hex64
 from voice_validation_api.api_errors import ApiError, error_responses
 from voice_validation_api.api_models import SubmissionAnswer
 from voice_validation_api.api_services import Services, ServicesOf
@@ -23,20 +24,28 @@ router = APIRouter(
 
 _Id = Annotated[int, Path(ge=1, le=2**63 - 1)]
 _PromptIndex = Annotated[int, Path(ge=0, le=2**31 - 1)]
+_PromptsDigest = Annotated[
+    Hex64 | None,
+    Query(description="What was scored on these prompts; by default what was scored last."),
+]
 
 
 @router.get("/{submission_id}", summary="One submission")
 def submission(
-    submission_id: _Id, services: ServicesOf, limit: Limit = 100, offset: Offset = 0
+    submission_id: _Id,
+    services: ServicesOf,
+    limit: Limit = 100,
+    offset: Offset = 0,
+    prompts_digest: _PromptsDigest = None,
 ) -> SubmissionAnswer:
     """Scores, attempts and failure of a submission; ``limit`` and ``offset`` page its samples."""
     row = _find(services, submission_id)
     store = services.store
     return SubmissionAnswer.of(
         row,
-        store.result(row.id),
+        store.result(row.id, prompts_digest=prompts_digest),
         store.attempts_shown(row.id),
-        store.samples(row.id, limit=limit, offset=offset),
+        store.samples(row.id, limit=limit, offset=offset, prompts_digest=prompts_digest),
     )
 
 
@@ -51,10 +60,14 @@ def submission(
     },
 )
 def audio(
-    submission_id: _Id, prompt_index: _PromptIndex, services: ServicesOf, request: Request
+    submission_id: _Id,
+    prompt_index: _PromptIndex,
+    services: ServicesOf,
+    request: Request,
+    prompts_digest: _PromptsDigest = None,
 ) -> StreamingResponse:
     """What the model said to one prompt. A range of bytes may be asked for."""
-    clip = _clip(services, submission_id, prompt_index)
+    clip = _clip(services, submission_id, prompt_index, prompts_digest)
     # There is no validator that If-Range could name, and then everything is sent.
     header = None if "If-Range" in request.headers else request.headers.get("Range")
     part = _part(header, clip)
@@ -74,9 +87,11 @@ def audio(
     )
 
 
-def _clip(services: Services, submission_id: int, prompt_index: int) -> Clip:
+def _clip(
+    services: Services, submission_id: int, prompt_index: int, prompts_digest: str | None
+) -> Clip:
     row = _find(services, submission_id)
-    sample = services.store.sample(row.id, prompt_index)
+    sample = services.store.sample(row.id, prompt_index, prompts_digest=prompts_digest)
     try:
         clip = services.audio.find(sample.audio) if sample and sample.audio else None
     except OSError as error:

@@ -135,21 +135,32 @@ class Store:
 
     # Scores
 
-    def result(self, submission_id: SubmissionId) -> Result | None:
-        """The newest score of a submission."""
-        params = {"submission_id": submission_id}
+    def result(
+        self, submission_id: SubmissionId, *, prompts_digest: str | None = None
+    ) -> Result | None:
+        """The newest score of a submission, or its newest on the prompts of that digest."""
+        params = {"submission_id": submission_id, "prompts_digest": prompts_digest}
         return self._database.fetch_one(Result, "newest_result", params)
 
     def samples(
-        self, submission_id: SubmissionId, *, limit: int, offset: int = 0
+        self,
+        submission_id: SubmissionId,
+        *,
+        limit: int,
+        offset: int = 0,
+        prompts_digest: str | None = None,
     ) -> tuple[StoredSample, ...]:
-        """The samples behind the newest score of a submission, in the order of the prompts."""
-        params = {"submission_id": submission_id, **_page(limit, offset)}
+        """The samples behind ``result``, in the order of the prompts."""
+        which = {"submission_id": submission_id, "prompts_digest": prompts_digest}
+        params = {**which, **_page(limit, offset)}
         return self._database.fetch(StoredSample, "samples_of_submission", params)
 
-    def sample(self, submission_id: SubmissionId, prompt_index: int) -> StoredSample | None:
-        """The sample of one prompt behind the newest score of a submission."""
-        params = {"submission_id": submission_id, "prompt_index": prompt_index}
+    def sample(
+        self, submission_id: SubmissionId, prompt_index: int, *, prompts_digest: str | None = None
+    ) -> StoredSample | None:
+        """The sample of one prompt behind ``result``."""
+        which = {"submission_id": submission_id, "prompts_digest": prompts_digest}
+        params = {**which, "prompt_index": prompt_index}
         return self._database.fetch_one(StoredSample, "sample_of_submission", params)
 
     def calibrations(self, competition_id: str) -> tuple[Calibration, ...]:

@@ -233,6 +233,42 @@ def test_a_submission_shows_its_samples_attempts_and_recordings(service: Service
     assert (part.status_code, part.content) == (206, b"RIFF")
 
 
+def test_what_was_scored_on_other_prompts_is_asked_for_by_their_digest(service: Service) -> None:
+    service.audio.mkdir(parents=True, exist_ok=True)
+    (service.audio / "old.wav").write_bytes(b"RIFF of the round before")
+    number = service.scored(5, 0.6, samples=(sample(0, None),))
+    service.point_at(number, 0, "old.wav")
+    # A later evaluation on other prompts, as the next round makes it.
+    later = "8" * 64
+    run_sql(
+        service.dsn,
+        "WITH attempt AS (INSERT INTO evaluations (submission_id, worker_id, fence, started_at,"
+        " ended_at, outcome) SELECT submission_id, worker_id, fence + 1, now(), now(), outcome"
+        " FROM evaluations WHERE submission_id = %s RETURNING id)"
+        " INSERT INTO results SELECT (jsonb_populate_record(r, jsonb_build_object('evaluation_id',"
+        " attempt.id, 'protocol', %s, 'prompts_digest', %s, 'score', 0.61))).*"
+        " FROM results r, attempt WHERE r.submission_id = %s",
+        number,
+        later,
+        later,
+        number,
+    )
+
+    path = f"/submissions/{number}"
+    assert service.get(path)["score"] == service.get(path, prompts_digest=later)["score"] == 0.61
+    assert service.get(path)["samples"] == []
+    before = service.get(path, prompts_digest="0" * 64)
+    assert (before["score"], before["samples"]) == (None, [])
+    first = service.get(path, prompts_digest=figures(0.6).prompts_digest)
+    assert (first["score"], len(first["samples"])) == (0.6, 1)
+    clip = service.api.client.get(
+        f"{path}/audio/0", params={"prompts_digest": first["prompts_digest"]}
+    )
+    assert clip.content == b"RIFF of the round before"
+    assert service.api.client.get(f"{path}/audio/0").status_code == 404
+    assert service.api.client.get(path, params={"prompts_digest": "x"}).status_code == 422
+
+
 def test_a_stored_path_that_leads_out_of_the_audio_store_gives_nothing(service: Service) -> None:
     service.audio.mkdir(parents=True, exist_ok=True)
     outside = service.audio.parent / "outside.wav"

@@ -1,33 +1,39 @@
 -- name: newest_result
--- The newest score of a submission.
+-- The newest score of a submission, or its newest on these prompts: each round has its own.
 SELECT
     evaluation_id, submission_id, protocol, prompts_digest, score, low, high, wer, human_likeness,
     scored, unscored, details, recorded_at
-FROM results WHERE submission_id = %(submission_id)s
+FROM results
+WHERE submission_id = %(submission_id)s
+    AND (%(prompts_digest)s::text IS NULL OR prompts_digest = %(prompts_digest)s)
 ORDER BY evaluation_id DESC
 LIMIT 1;
 
 -- name: samples_of_submission
--- The samples behind the newest score of a submission.
+-- The samples behind the newest score of a submission, or behind its newest on these prompts.
 SELECT
     prompt_index, text, prompt, outcome, reason, audio, seconds, truncated, transcript, errors,
     wer, human_likeness, score, components, audio_digest, second_transcript
 FROM samples
 WHERE evaluation_id = (
-    SELECT evaluation_id FROM results WHERE submission_id = %(submission_id)s
+    SELECT evaluation_id FROM results
+    WHERE submission_id = %(submission_id)s
+        AND (%(prompts_digest)s::text IS NULL OR prompts_digest = %(prompts_digest)s)
     ORDER BY evaluation_id DESC LIMIT 1
 )
 ORDER BY prompt_index
 LIMIT %(limit)s OFFSET %(offset)s;
 
 -- name: sample_of_submission
--- The sample of one prompt behind the newest score of a submission.
+-- The sample of one prompt behind the newest score of a submission, or its newest on these prompts.
 SELECT
     prompt_index, text, prompt, outcome, reason, audio, seconds, truncated, transcript, errors,
     wer, human_likeness, score, components, audio_digest, second_transcript
 FROM samples
 WHERE prompt_index = %(prompt_index)s AND evaluation_id = (
-    SELECT evaluation_id FROM results WHERE submission_id = %(submission_id)s
+    SELECT evaluation_id FROM results
+    WHERE submission_id = %(submission_id)s
+        AND (%(prompts_digest)s::text IS NULL OR prompts_digest = %(prompts_digest)s)
     ORDER BY evaluation_id DESC LIMIT 1
 );
 
