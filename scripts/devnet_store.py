@@ -26,6 +26,7 @@ CREATE TABLE IF NOT EXISTS blocks (
 CREATE TABLE IF NOT EXISTS storage (
     key BLOB, block INTEGER, value BLOB, PRIMARY KEY (key, block)
 ) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS storage_by_block ON storage (block);
 """
 
 
