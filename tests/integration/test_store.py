@@ -21,6 +21,7 @@ from voice_validation_api.records import (
     StoredSample,
     SubmissionId,
 )
+from voice_validation_api.rounds.records import RoundState
 from voice_validation_api.status import (
     INITIAL,
     TRANSITIONS,
@@ -94,6 +95,7 @@ def evaluate(
         (SubmissionStatus, "submission_status"),
         (Priority, "submission_priority"),
         (AttemptOutcome, "attempt_outcome"),
+        (RoundState, "round_state"),
     ],
 )
 def test_enums_equal_those_of_postgres_in_order(dsn: str, members: type[Enum], name: str) -> None:

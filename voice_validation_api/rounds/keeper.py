@@ -53,6 +53,8 @@ class Keeper:
         unpinned = self.ledger.unpinned()
         head = self.chain.finalized_block()
         self.ledger.pin(unpinned, head)
+        if unpinned:
+            log.info("pinned at block %d: submissions=%d", head, len(unpinned))
         self.ledger.withhold()
         running = self.ledger.running()
         try:
@@ -132,7 +134,7 @@ class Keeper:
             published=Published(
                 number=running.number,
                 digest=snapshot.digest,
-                published=self.sign(snapshot).model_dump_json().encode(),
+                published=self.sign(snapshot).model_dump_json(),
             ),
             weights=self._weights([*before, snapshot], view.participants(), view.block),
             scored=[s.submission_id for s in snapshot.standings if s.result is not None],

@@ -112,11 +112,11 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class Published:
-    """A published round: the signed snapshot's JSON, byte for byte."""
+    """A published round: the signed snapshot's JSON text."""
 
     number: int
     digest: str
-    published: bytes
+    published: str
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,8 +18,8 @@ CREATE TABLE rounds (
     closed_block bigint CHECK (closed_block >= seed_block),
     protocol text CHECK (protocol ~ '^[0-9a-f]{64}$'),
     digest text CHECK (digest ~ '^[0-9a-f]{64}$'),
-    -- The signed snapshot, byte for byte as it is served.
-    published bytea CHECK (length(published) <= 67108864),
+    -- The signed snapshot, character for character as it is served.
+    published text CHECK (length(published) <= 67108864),
     -- What followed from all rounds when this one closed; a convenience: everybody can compute it.
     weights jsonb,
     opened_at timestamptz NOT NULL DEFAULT now(),
