@@ -25,16 +25,13 @@ def may_migrate(dsn: str) -> bool:
 def wait_for_schema(dsn: str, *, wait_seconds: float) -> None:
     """Return when the database has the schema of this release: the API migrates it.
 
-    Raises MigrationError when it has a newer one, the role may not ask, or the right one does not
-    come within ``wait_seconds``; DatabaseUnavailableError.
+    Raises MigrationError when it has a newer one, or the right one does not come, or may not be
+    used, within ``wait_seconds``; DatabaseUnavailableError.
     """
     deadline, needed = time.monotonic() + wait_seconds, len(migrations())
-    while (found := _version(dsn)) < needed:
+    while (found := _version(dsn)) is None or found < needed:
         if time.monotonic() > deadline:
-            raise MigrationError(
-                f"the database has migration {found} and this release needs {needed}: its role "
-                "may not migrate; start the API of this release, which does"
-            )
+            raise MigrationError(_not_so(found, needed))
         time.sleep(_LOOK_SECONDS)
     if found > needed:
         raise MigrationError(
@@ -43,16 +40,26 @@ def wait_for_schema(dsn: str, *, wait_seconds: float) -> None:
         )
 
 
-def _version(dsn: str) -> int:
+def _not_so(found: int | None, needed: int) -> str:
+    if found is None:
+        return (
+            f"the role of POSTGRES_URL is no member of {WORKER_ROLE}: make one with "
+            "scripts/worker_role.py"
+        )
+    return (
+        f"the database has migration {found} and this release needs {needed}: a worker's role may "
+        "not migrate; start the API of this release, which does"
+    )
+
+
+def _version(dsn: str) -> int | None:
+    """The newest migration; 0: there is no schema; None: this role may not ask, or not yet."""
     try:
         return int(_ask(dsn, "schema_version"))
     except (psycopg2.errors.InvalidSchemaName, psycopg2.errors.UndefinedFunction):
         return 0
-    except psycopg2.errors.InsufficientPrivilege as error:
-        raise MigrationError(
-            f"the role of POSTGRES_URL is no member of {WORKER_ROLE}: make one with "
-            "scripts/worker_role.py"
-        ) from error
+    except psycopg2.errors.InsufficientPrivilege:
+        return None
 
 
 def _ask(dsn: str, name: str) -> int | bool:

@@ -8,6 +8,7 @@ import secrets
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
@@ -337,6 +338,18 @@ def test_a_worker_waits_for_the_schema_and_says_who_makes_it(dsn: str, role: str
     run_sql(dsn, "DROP SCHEMA worker_api CASCADE")
     with pytest.raises(MigrationError, match="migration 0"):
         wait_for_schema(role, wait_seconds=0)
+
+
+def test_a_worker_waits_for_the_rights_that_follow_the_schema(
+    dsn: str, roles: WorkerRoles, role: str
+) -> None:
+    run_sql(dsn, f"REVOKE USAGE ON SCHEMA worker_api FROM {GROUP}")
+    with pytest.raises(MigrationError, match="no member of speech_worker"):
+        wait_for_schema(role, wait_seconds=0)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(wait_for_schema, role, wait_seconds=30)
+        migrate(dsn)
+        waiting.result()
 
 
 def test_other_programs_refuse_a_workers_role(role: str, new_var_dir: Path) -> None:
