@@ -14,6 +14,7 @@ from datetime import timedelta
 from itertools import islice
 from typing import Final
 
+from scoring.competition import Rules
 from voice_validation_api.audio_base import AudioStore, StoredAttempt
 from voice_validation_api.database import Database
 
@@ -63,7 +64,9 @@ class Retention:
         amounts = AudioAmounts()
         for batch in _batches(self._audio.attempts()):
             known = self._which("known_evaluations", batch, {})
-            expendable = self._which("expendable_audio", batch, {"age": age})
+            expendable = self._which(
+                "expendable_audio", batch, {"age": age, "audited_rounds": Rules().window}
+            )
             going = [a for a in batch if a.evaluation in expendable]
             if not self._dry_run:
                 self._remove(going)

@@ -7,10 +7,10 @@
     (refused) ───────────────────┴────────────┴──────► FAILED
 
 A worker that claims a submission holds it in PRECHECK while it downloads and checks the pinned
-revision, and in RUNNING while the evaluator works. COMPLETED and FAILED are final; only an operator
-who records why can put a FAILED one into the queue again (``operator_actions.py``). The database
-refuses every other step by itself: ``sql/migrations`` repeats these tables, and tests hold both
-equal.
+revision, and in RUNNING while the evaluator works. COMPLETED and FAILED are final but for two
+exceptions: a later round may draw a COMPLETED one (``rounds/``), and an operator who records why
+can put a FAILED one into the queue again (``operator_actions.py``). The database refuses every
+other step by itself: ``sql/migrations`` repeats these tables, and tests hold both equal.
 """
 
 from __future__ import annotations

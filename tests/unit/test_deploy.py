@@ -91,7 +91,7 @@ def test_postgres_is_reached_by_its_users_alone() -> None:
     assert SERVICES["postgres"]["networks"] == ["database"]
     assert yaml.safe_load(COMPOSE)["networks"]["database"] == {"internal": True}
     users = {name for name in SERVICES if "database" in SERVICES[name].get("networks", ())}
-    assert users == {"postgres", "api", "worker", "operator"}
+    assert users == {"postgres", "api", "worker", "keeper", "operator"}
 
 
 def test_what_is_published_is_published_to_this_machine() -> None:

@@ -6,7 +6,9 @@ WITH queued AS (
         count(*) FILTER (WHERE priority = 'RETRY') AS retrying,
         count(*) FILTER (WHERE priority = 'PARKED') AS parked,
         -- Since when it could have been claimed: its admission, its return, or its pause's end.
-        min(greatest(updated_at, not_before)) FILTER (WHERE priority < 'PARKED') AS claimable_since
+        -- What waits for a round cannot.
+        min(greatest(updated_at, not_before)) FILTER (WHERE priority < 'PARKED' AND ready)
+            AS claimable_since
     FROM submissions WHERE status = 'QUEUED'
 )
 SELECT
@@ -132,7 +134,7 @@ SELECT id FROM evaluations WHERE id = ANY(%(ids)s);
 
 -- name: expendable_audio
 -- Of these evaluations, the old ones whose score does not count: there is none, or the submission
--- has a newer one.
+-- has a newer one, and none of the last rounds published it: those are audited.
 SELECT e.id FROM evaluations e
 WHERE e.id = ANY(%(ids)s) AND e.ended_at < now() - %(age)s
     AND NOT EXISTS (
@@ -141,6 +143,16 @@ WHERE e.id = ANY(%(ids)s) AND e.ended_at < now() - %(age)s
             SELECT FROM results newer
             WHERE newer.submission_id = r.submission_id AND newer.evaluation_id > r.evaluation_id
         )
+    )
+    AND NOT EXISTS (
+        SELECT FROM results r
+        JOIN (
+            SELECT competition_id, protocol, row_number() OVER (
+                PARTITION BY competition_id ORDER BY number DESC
+            ) AS age
+            FROM rounds WHERE state = 'CLOSED'
+        ) AS o ON o.competition_id = r.competition_id AND o.protocol = r.protocol
+        WHERE r.evaluation_id = e.id AND o.age <= %(audited_rounds)s
     );
 
 -- name: forget_audio
