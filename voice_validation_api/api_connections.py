@@ -124,6 +124,12 @@ class GuardedProtocol(HttpToolsProtocol):
         super().on_message_complete()
         self._stop_receiving()
 
+    def shutdown(self) -> None:
+        """The server stops. An answer without an end (``request.state.endless``) ends now."""
+        super().shutdown()
+        if self.cycle is not None and self.scope["state"].get("endless"):
+            self.transport.close()
+
     def pause_writing(self) -> None:
         """The client does not read, or not fast enough."""
         super().pause_writing()

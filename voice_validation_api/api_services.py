@@ -16,6 +16,7 @@ from voice_validation_api.audio_base import AudioStore
 from voice_validation_api.audio_store import open_audio_store
 from voice_validation_api.database import Database
 from voice_validation_api.nonces import PostgresNonces
+from voice_validation_api.pages.queries import PageQueries
 from voice_validation_api.rankings import Rankings
 from voice_validation_api.rates import RateLimiter
 from voice_validation_api.rounds.ledger import RoundLedger
@@ -39,6 +40,7 @@ class Services:
     rankings: Rankings
     answers: SharedAnswers
     rounds: Callable[[str], RoundLedger]
+    page_queries: PageQueries
 
 
 def services_on(database: Database, hub: Hub, settings: ApiSettings) -> Services:
@@ -53,6 +55,7 @@ def services_on(database: Database, hub: Hub, settings: ApiSettings) -> Services
         rankings=Rankings(database),
         answers=SharedAnswers(settings.board_seconds),
         rounds=partial(RoundLedger, database),
+        page_queries=PageQueries(database),
     )
 
 

@@ -48,13 +48,14 @@ def health(services: ServicesOf, response: Response) -> Health:
     return Health(
         status="ok" if ready else "unavailable",
         database="ok" if ready else "unavailable",
-        hub=_without_credentials(settings.hub_endpoint or DEFAULT_HUB),
+        hub=without_credentials(settings.hub_endpoint or DEFAULT_HUB),
         hub_token=settings.hub_token is not None,
         admin_key=settings.admin_key is not None,
         hotkey=settings.hotkey,
     )
 
 
-def _without_credentials(url: str) -> str:
+def without_credentials(url: str) -> str:
+    """``url`` as everybody may see it."""
     parts = urlsplit(url)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

@@ -39,7 +39,7 @@ def submission(
     prompts_digest: _PromptsDigest = None,
 ) -> SubmissionAnswer:
     """Scores, attempts and failure of a submission; ``limit`` and ``offset`` page its samples."""
-    row = _find(services, submission_id)
+    row = find_submission(services, submission_id)
     store = services.store
     return SubmissionAnswer.of(
         row,
@@ -67,7 +67,7 @@ def audio(
     prompts_digest: _PromptsDigest = None,
 ) -> StreamingResponse:
     """What the model said to one prompt. A range of bytes may be asked for."""
-    clip = _clip(services, submission_id, prompt_index, prompts_digest)
+    clip = find_clip(services, submission_id, prompt_index, prompts_digest)
     # There is no validator that If-Range could name, and then everything is sent.
     header = None if "If-Range" in request.headers else request.headers.get("Range")
     part = _part(header, clip)
@@ -87,10 +87,11 @@ def audio(
     )
 
 
-def _clip(
+def find_clip(
     services: Services, submission_id: int, prompt_index: int, prompts_digest: str | None
 ) -> Clip:
-    row = _find(services, submission_id)
+    """The recording of one prompt. Raises ApiError where there is none."""
+    row = find_submission(services, submission_id)
     sample = services.store.sample(row.id, prompt_index, prompts_digest=prompts_digest)
     try:
         clip = services.audio.find(sample.audio) if sample and sample.audio else None
@@ -123,7 +124,8 @@ def _part(header: str | None, clip: Clip) -> tuple[int, int] | None:
         raise refusal from error
 
 
-def _find(services: Services, submission_id: int) -> Submission:
+def find_submission(services: Services, submission_id: int) -> Submission:
+    """A submission that is there. Raises ApiError."""
     row = services.store.get(SubmissionId(submission_id))
     if row is None:
         raise ApiError(

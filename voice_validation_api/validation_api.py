@@ -41,6 +41,8 @@ from voice_validation_api.api_settings import ApiSettings
 from voice_validation_api.audio_base import AudioStoreError
 from voice_validation_api.database_access import open_database
 from voice_validation_api.metrics_api import api_metrics
+from voice_validation_api.pages import routes_live, routes_pages
+from voice_validation_api.pages.site import site_on
 from voice_validation_api.postgres import NO_USABLE_DATABASE
 
 VERSION = "1.0.0"
@@ -62,12 +64,16 @@ def create_app(services: Services) -> FastAPI:
         responses=error_responses(429),
     )
     app.state.services = services
+    app.state.site = site_on(services)
     # The last one is the first that a request passes.
     app.add_middleware(BodyLimitMiddleware)
     app.add_middleware(RateLimitMiddleware, settings=services.settings)
     app.add_middleware(SafeHeadersMiddleware)
     install_error_handlers(app)
     for routes in (
+        # First the pages: they let pass whoever does not ask for HTML.
+        routes_pages,
+        routes_live,
         routes_service,
         routes_models,
         routes_submissions,

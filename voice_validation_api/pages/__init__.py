@@ -1,0 +1,1 @@
+"""The pages for people: the leaderboard, what submissions say, how things go."""
