@@ -67,6 +67,10 @@ class ServiceApi:
         """What ``GET path`` answers, parsed as ``shape``."""
         return _parsed(self._ask("GET", path, params=params), shape, f"GET {self.url}{path}")
 
+    def read(self, path: str, *, max_bytes: int, **params: str | int) -> bytes:
+        """The bytes that ``GET path`` answers."""
+        return self._ask("GET", path, max_bytes=max_bytes, params=params)
+
     def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> None:
         """``POST`` a body of JSON."""
         self._post(path, body, headers)
@@ -81,11 +85,13 @@ class ServiceApi:
         sent = {**headers, "Content-Type": "application/json"}
         return self._ask("POST", path, content=body, headers=sent)
 
-    def _ask(self, method: str, path: str, **request: Any) -> bytes:
+    def _ask(
+        self, method: str, path: str, *, max_bytes: int = MAX_ANSWER_BYTES, **request: Any
+    ) -> bytes:
         where = f"{method} {self.url}{path}"
         try:
             with self._client.stream(method, path, **request) as response:
-                body = _bounded(response, where)
+                body = _bounded(response, where, max_bytes)
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise ServiceUnavailableError(
                 f"{where}: {type(error).__name__}: {error}",
@@ -108,7 +114,7 @@ def _parsed(body: bytes, shape: type[_Shape], where: str) -> _Shape:
         ) from error
 
 
-def _bounded(response: httpx2.Response, where: str) -> bytes:
+def _bounded(response: httpx2.Response, where: str, max_bytes: int) -> bytes:
     body = bytearray()
     deadline = time.monotonic() + ANSWER_SECONDS
     for chunk in response.iter_bytes():
@@ -118,9 +124,9 @@ def _bounded(response: httpx2.Response, where: str) -> bytes:
                 f"{where}: the answer takes longer than {ANSWER_SECONDS:.0f} s",
                 "Try again later. If it lasts, look at the network.",
             )
-        if len(body) > MAX_ANSWER_BYTES:
+        if len(body) > max_bytes:
             raise ServiceAnswerError(
-                f"{where} answers more than {MAX_ANSWER_BYTES:,} bytes",
+                f"{where} answers more than {max_bytes:,} bytes",
                 "Tell the API's operator, or check its address.",
             )
     return bytes(body)

@@ -12,6 +12,7 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from neurons.audit_settings import AuditSettings
 from neurons.flags import option
 from utilities.logs import LogFormat
 from utilities.ss58 import is_ss58
@@ -239,7 +240,7 @@ class MinerSettings(WalletSettings):
     )
 
 
-class ValidatorSettings(WalletSettings, ValidationApiSettings):
+class ValidatorSettings(AuditSettings, WalletSettings, ValidationApiSettings):
     """Settings of ``validator.py``."""
 
     offline: bool = option(
@@ -258,8 +259,9 @@ class ValidatorSettings(WalletSettings, ValidationApiSettings):
     device: str = option(
         "--device",
         "cpu",
-        explained="Accepted because older commands give it. A validator computes on the processor.",
+        explained="Where audits compute. Weights are computed on the processor.",
         example="cuda",
+        pattern=r"^(cpu|cuda(:\d+)?)$",
     )
     mechid: int = option(
         "--mechid",

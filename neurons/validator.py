@@ -3,7 +3,7 @@
 Each pass reads the subnet and the latest scores, keeps what agrees with the chain, computes win
 rates and weights as every validator does, shows them, sets them and reports them. While there are
 no usable scores the last weights stand, and are set again in time to stay active; zeroes are never
-set.
+set. With --audit_rate it then does a part of the published evaluations again.
 
 State is kept in VAR_DIR/validator. health.json there is written after every pass in which the chain
 was read and setting weights did not fail, with version, process, block and outcome: whoever watches
@@ -21,6 +21,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -31,6 +32,8 @@ from neurons.backoff import Backoff
 from neurons.flags import parse_settings
 from neurons.service_api import ServiceApi
 from neurons.settings import ValidatorSettings
+from neurons.validator_audit import Auditor
+from neurons.validator_audit_fetch import Published
 from neurons.validator_pass import Office, Pass, Validator
 from neurons.validator_report import Reporter, git_commit, program_version
 from neurons.validator_scores import ScoreSource
@@ -42,8 +45,10 @@ from utilities.chain import Chain
 from utilities.chain_errors import ChainError
 from utilities.errors import SubnetError
 from utilities.files import replace_file
+from utilities.hub import open_hub
 from utilities.logs import configure_logging
 from utilities.model_reference import TTS
+from utilities.settings import HubSettings
 
 EXAMPLES: Final = """\
   python neurons/validator.py --wallet.name coldkey4 --wallet.hotkey hotkey4 --device cuda \\
@@ -112,11 +117,13 @@ class Program:
                 log.info("trying again in %.0f s", delay)
                 time.sleep(delay)
             else:
+                self._validator.audit(done.block, partial(self._has_time, done.next_block))
                 self._wait_for(done.next_block)
 
     def once(self) -> int:
         """One pass; 0 when all of it was done."""
         done = self._one_pass()
+        self._validator.audit(done.block, lambda: True)
         if done.problems:
             # What only a person can change is told before what may pass by itself.
             return min(exit_codes.exit_code(problem) for problem in done.problems)
@@ -157,11 +164,18 @@ class Program:
         """Until the chain has reached ``block``, or does not answer: then the next pass says so."""
         while True:
             time.sleep(self._poll_seconds)
-            try:
-                if self._chain.block() >= block:
-                    return
-            except ChainError:
+            if self._is_reached(block):
                 return
+
+    def _has_time(self, next_block: int) -> bool:
+        """For what comes between two passes."""
+        return not self._is_reached(next_block)
+
+    def _is_reached(self, block: int) -> bool:
+        try:
+            return self._chain.block() >= block
+        except ChainError:
+            return True
 
 
 def _program(settings: ValidatorSettings, resources: ExitStack) -> Program:
@@ -191,21 +205,29 @@ def _office(settings: ValidatorSettings, api: ServiceApi, source: ScoreSource) -
     wallet = open_wallet(settings)
     hotkey = str(wallet.hotkey.ss58_address)
     log.info("validating with hotkey %s on subnet %d", hotkey, settings.netuid)
+    folder = settings.var_dir / "validator"
+    state_file = StateFile(folder, netuid=settings.netuid, mechid=settings.mechid, hotkey=hotkey)
+    if settings.forget_audits:
+        state = state_file.read()
+        state_file.write(state.with_audits(state.audits.without_failures()))
     return Office(
         wallet=wallet,
         mechid=settings.mechid,
-        state_file=StateFile(
-            settings.var_dir / "validator",
-            netuid=settings.netuid,
-            mechid=settings.mechid,
-            hotkey=hotkey,
-        ),
+        state_file=state_file,
         reporter=Reporter(
             api,
             wallet,
             version=program_version(),
             commit=git_commit(),
             receiver=source.service_hotkey,
+        ),
+        auditor=Auditor(
+            published=Published(api),
+            hub=open_hub(HubSettings()),
+            settings=settings,
+            device=settings.device,
+            hotkey=hotkey,
+            place=folder / "audits",
         ),
         may_set=not settings.dont_set_weights,
     )

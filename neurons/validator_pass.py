@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, TypeAlias
 
 import bittensor as bt
 
 from neurons.chain_past import past_of
 from neurons.service_api import ServiceError
+from neurons.validator_audit import ApiDistrustedError, Auditor
 from neurons.validator_report import Reporter
 from neurons.validator_scores import NoScoresError, Scores, ScoreSource
 from neurons.validator_state import StateFile, ValidatorState
@@ -19,12 +20,20 @@ from neurons.validator_weights import (
     WEIGHTS_VERSION,
     NobodyToWeighError,
     ValidatorOutdatedError,
+    burned_parts,
     check_version,
     due_block,
     parts_by_hotkey,
     weights_by_uid,
 )
-from scoring.competition import RoundsUnusableError, Weights, weights
+from scoring.competition import (
+    WEIGHT_UNITS,
+    RoundSnapshot,
+    RoundsUnusableError,
+    Trust,
+    Weights,
+    weights,
+)
 from utilities.chain import Chain, Metagraph
 from utilities.chain_errors import ChainError
 from utilities.chain_rounds import RoundForgedError
@@ -68,6 +77,7 @@ class Office:
     mechid: int
     state_file: StateFile
     reporter: Reporter
+    auditor: Auditor
     may_set: bool
 
     @property
@@ -90,6 +100,8 @@ class Validator:
         self._show = show
         self._past = past_of(chain, netuid)
         self._state = ValidatorState() if office is None else office.state_file.read()
+        self._round: RoundSnapshot | None = None
+        self._excluded: frozenset[int] = frozenset()
 
     def one_pass(self) -> Pass:
         """Look, weigh, set, tell. Raises StateError."""
@@ -99,6 +111,23 @@ class Validator:
         except ChainError as error:
             log.error("the chain cannot be read: %s. %s", error.message, error.remedy)  # noqa: TRY400
             return Pass(0, 0, "failed", (error,))
+
+    def audit(self, block: int, has_time: Callable[[], bool]) -> None:
+        """Audit the newest round that was weighed, as far as there is time. Raises StateError.
+
+        ``block`` is that of the last pass. What is found changes the next weights.
+        """
+        if self._office is None or self._round is None:
+            return
+        self._office.auditor.audit(
+            self._round,
+            self._state.audits,
+            block=block,
+            excluded=self._excluded,
+            has_time=has_time,
+            remember=lambda book: self._remember(self._state.with_audits(book)),
+            tell=self._office.reporter.failure,
+        )
 
     def _pass(self, view: View) -> Pass:
         weighed, unweighed = self._try_to_weigh(view)
@@ -116,7 +145,15 @@ class Validator:
 
     def _try_to_weigh(self, view: View) -> tuple[Weights | None, SubnetError | None]:
         """The new weights, or why there are none."""
+        self._round = None
+        trust = self._state.audits.trust(
+            block=view.block, tempo=view.metagraph.rules.tempo, rules=self._source.rules
+        )
+        self._excluded = trust.excluded
         try:
+            if trust.verdict != "follow":
+                self._stop_following(trust, view)
+                return None, None
             return self._weigh(view), None
         except (ServiceError, RoundForgedError, NobodyToWeighError, ChainError) as error:
             log.warning("no new weights: %s. %s", error.message, error.remedy)
@@ -136,9 +173,25 @@ class Validator:
             log.error("what to do: %s", error.remedy)  # noqa: TRY400
             return "failed", 0, error
 
+    def _stop_following(self, trust: Trust, view: View) -> None:
+        """The last weights stand, and later all is burned. Raises NobodyToWeighError."""
+        error = ApiDistrustedError(
+            f"audits exclude submissions {sorted(trust.excluded)}: the API is not followed, and "
+            + ("the last weights stand" if trust.verdict == "hold" else "everything is burned"),
+            "Ask the API's operator. Once it is explained, start with --forget_audits.",
+        )
+        log.error("%s. %s", error.message, error.remedy)
+        if self._office is not None:
+            self._office.reporter.failure(error, since_epoch=trust.since_epoch)
+        if trust.verdict == "burn":
+            parts = burned_parts(WEIGHT_UNITS, view.metagraph)
+            self._remember(self._state.with_weights(view.block, parts))
+
     def _weigh(self, view: View) -> Weights:
         """Weigh the latest scores, show the ranking and remember the weights."""
         scores = self._source.latest(view, self._past, self._state.snapshots)
+        audited = dict.fromkeys(self._excluded, "it failed this validator's audits")
+        scores = replace(scores, excluded={**scores.excluded, **audited})
         try:
             weighed = weights(
                 scores.snapshots,
@@ -156,6 +209,7 @@ class Validator:
                 "no scored submission competes; the ranking says why",
                 "Wait until one that agrees with the chain is scored.",
             )
+        self._round = scores.newest if scores.digests else None
         self._remember(self._state.with_snapshots(scores.digests))
         parts = parts_by_hotkey(weighed, view.metagraph)
         self._remember(self._state.with_weights(view.block, parts))
@@ -220,6 +274,8 @@ class Validator:
             "failures": self._state.failures,
             "weights": newest.by_hotkey if newest else {},
             "weights_block": newest.block if newest else None,
+            "audited_round": self._state.audits.round,
+            "audits": {str(n): verdict for n, verdict in self._state.audits.verdicts.items()},
         }
         if weighed is not None:
             payload["win_rates"] = {s.hotkey: s.win_rate for s in weighed.shares}

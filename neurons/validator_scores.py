@@ -85,7 +85,7 @@ class ScoreSource:
         self._api = api
         self._competition_id = competition_id
         self._signer = signer
-        self._rules = rules
+        self.rules: Final = rules
         self._fetched: dict[str, RoundSnapshot] = {}
         # Measured once and for all: asking again would only use up what the API allows.
         self._digest_of = lru_cache(MAX_DIGESTS)(partial(read_digest, api))
@@ -124,12 +124,12 @@ class ScoreSource:
         seen: Mapping[int, str],
     ) -> Scores:
         _check_unchanged(published, seen)
-        newest = sorted(published)[-self._rules.window :]
+        newest = sorted(published)[-self.rules.window :]
         digests = {number: published[number] for number in newest}
         self._fetched = {digest: self._fetch(number, digest) for number, digest in digests.items()}
         snapshots = tuple(self._fetched.values())
         excluded = contradictions(snapshots[-1], view, past)
-        return Scores(snapshots, self._rules, excluded, (), digests)
+        return Scores(snapshots, self.rules, excluded, (), digests)
 
     def _fetch(self, number: int, digest: str) -> RoundSnapshot:
         if (known := self._fetched.get(digest)) is not None:

@@ -15,6 +15,7 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from neurons.validator_audit_book import AuditBook
 from scoring.contract import Hex64
 from utilities.errors import SubnetError
 from utilities.files import replace_file
@@ -51,7 +52,7 @@ class LastWeights(BaseModel):
 class ValidatorState(BaseModel):
     """``weights``: the newest computed, set or not. ``set_at``: the block of the last that were
     set. ``snapshots``: the digest of every round that was seen. ``failures``: how often in a row
-    weights could not be set."""
+    weights could not be set. ``audits``: what this validator's own audits found."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -60,6 +61,7 @@ class ValidatorState(BaseModel):
     set_at: int | None = Field(default=None, ge=0)
     snapshots: dict[int, Hex64] = Field(default_factory=dict)
     failures: int = Field(default=0, ge=0)
+    audits: AuditBook = AuditBook()
 
     def with_weights(self, block: int, by_hotkey: Mapping[str, float]) -> ValidatorState:
         """The state after weights were computed; zeroes are left out. ValueError without any."""
@@ -73,6 +75,10 @@ class ValidatorState(BaseModel):
     def with_failure(self) -> ValidatorState:
         """The state after weights could not be set."""
         return self.model_copy(update={"failures": self.failures + 1})
+
+    def with_audits(self, audits: AuditBook) -> ValidatorState:
+        """The state after audits."""
+        return self.model_copy(update={"audits": audits})
 
     def with_snapshots(self, digests: Mapping[int, str]) -> ValidatorState:
         """The state after rounds were seen; the first digest of a round stays."""

@@ -33,16 +33,23 @@ def parts_by_hotkey(weights: Weights, metagraph: Metagraph) -> dict[str, float]:
     others would get it instead.
     """
     parts = {share.hotkey: share.weight for share in weights.shares if share.units > 0}
-    if weights.burned_units > 0:
-        owner = metagraph.owner_hotkey
-        if metagraph.neuron_of(owner) is None:
-            raise NobodyToWeighError(
-                f"{weights.burned_units} of {WEIGHT_UNITS} units are to be burned, and the "
-                f"subnet's owner hotkey {owner} is not registered",
-                "The last weights stand. The subnet's owner registers the hotkey.",
-            )
-        parts[owner] = parts.get(owner, 0.0) + weights.burned_units / WEIGHT_UNITS
+    for owner, burned in burned_parts(weights.burned_units, metagraph).items():
+        parts[owner] = parts.get(owner, 0.0) + burned
     return parts
+
+
+def burned_parts(units: int, metagraph: Metagraph) -> dict[str, float]:
+    """The part that is burned: the subnet owner's. Raises NobodyToWeighError."""
+    if units == 0:
+        return {}
+    owner = metagraph.owner_hotkey
+    if metagraph.neuron_of(owner) is None:
+        raise NobodyToWeighError(
+            f"{units} of {WEIGHT_UNITS} units are to be burned, and the "
+            f"subnet's owner hotkey {owner} is not registered",
+            "The last weights stand. The subnet's owner registers the hotkey.",
+        )
+    return {owner: units / WEIGHT_UNITS}
 
 
 def weights_by_uid(parts: Mapping[str, float], metagraph: Metagraph) -> dict[int, float]:

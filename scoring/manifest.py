@@ -40,8 +40,8 @@ COMPONENTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 REST = "formula"
-# It ranks scores and takes no part in them.
-UNINVOLVED = "competition/"
+# These rank scores and check them, and take no part in them.
+UNINVOLVED = ("competition/", "audit/")
 
 # Networks that the metrics run and that other packages hold: package, files in it.
 NETWORKS: Mapping[str, tuple[str, str]] = MappingProxyType(

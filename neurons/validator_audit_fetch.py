@@ -1,0 +1,96 @@
+"""What the API published behind a submission's signed result: samples, and some of its clips."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import ClassVar, Final, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from neurons.service_api import ServiceApi, ServiceError
+from scoring.audit.records import PublishedSample
+from scoring.competition.records import MAX_ROUND_PROMPTS
+from utilities.errors import SubnetError
+
+MAX_CLIP_BYTES: Final = 32 * 2**20
+"""A minute of stereo at 48 kHz, as 32-bit samples, and then some."""
+PAUSES: Final = (1.0, 5.0, 20.0)
+"""Seconds before each further try of what may succeed later, such as too many requests."""
+
+_Answer = TypeVar("_Answer")
+
+
+class AuditWithheldError(SubnetError):
+    """The API answers, but does not show what it has scored."""
+
+    code: ClassVar[str] = "AUDIT_WITHHELD"
+
+
+class _Shown(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    prompts_digest: str | None
+    samples: tuple[PublishedSample, ...] = Field(max_length=MAX_ROUND_PROMPTS)
+
+
+class Published:
+    """What one API publishes about submissions of rounds.
+
+    Every method raises AuditWithheldError when the API answers otherwise, and ServiceError when it
+    does not answer at all.
+    """
+
+    def __init__(self, api: ServiceApi, *, pause: Callable[[float], None] = time.sleep) -> None:
+        self._api = api
+        self._pause = pause
+
+    def samples(self, submission_id: int, prompts_digest: str) -> tuple[PublishedSample, ...]:
+        """What became of each of the prompts with that digest."""
+        path = f"/submissions/{submission_id}"
+        shown = self._shown(
+            lambda: self._api.get(
+                path, _Shown, prompts_digest=prompts_digest, limit=MAX_ROUND_PROMPTS
+            )
+        )
+        if shown.prompts_digest != prompts_digest or not shown.samples:
+            raise _withheld(f"GET {path} shows no samples on the prompts {prompts_digest}")
+        return shown.samples
+
+    def clips(
+        self, submission_id: int, prompts: Sequence[int], prompts_digest: str, into: Path
+    ) -> dict[int, Path]:
+        """The clips of these prompts, as files in the directory ``into``. Raises OSError, too."""
+        into.mkdir(parents=True)
+        clips = {prompt: into / f"{prompt:05d}.wav" for prompt in prompts}
+        for prompt, file in clips.items():
+            file.write_bytes(
+                self._shown(partial(self._clip, submission_id, prompt, prompts_digest))
+            )
+        return clips
+
+    def _clip(self, submission_id: int, prompt: int, prompts_digest: str) -> bytes:
+        return self._api.read(
+            f"/submissions/{submission_id}/audio/{prompt}",
+            max_bytes=MAX_CLIP_BYTES,
+            prompts_digest=prompts_digest,
+        )
+
+    def _shown(self, ask: Callable[[], _Answer], pauses: Sequence[float] = PAUSES) -> _Answer:
+        try:
+            return ask()
+        except ServiceError as error:
+            if not (error.transient and pauses):
+                # Raises where the API answers nothing at all: then nothing is withheld.
+                self._api.read("/hc", max_bytes=MAX_CLIP_BYTES)
+                raise _withheld(error.message) from error
+        self._pause(pauses[0])
+        return self._shown(ask, pauses[1:])
+
+
+def _withheld(message: str) -> AuditWithheldError:
+    return AuditWithheldError(
+        message, "Ask the API's operator why what was scored cannot be heard."
+    )
