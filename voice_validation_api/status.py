@@ -32,16 +32,6 @@ class SubmissionStatus(str, Enum):
     COMPLETED = "COMPLETED"
     FAILED = "FAILED"
 
-    @property
-    def is_active(self) -> bool:
-        """A worker holds the submission under a lease."""
-        return self in {SubmissionStatus.PRECHECK, SubmissionStatus.RUNNING}
-
-    @property
-    def is_final(self) -> bool:
-        """Nothing changes this submission any more."""
-        return not TRANSITIONS[self]
-
 
 _S = SubmissionStatus
 

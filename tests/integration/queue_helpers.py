@@ -5,8 +5,11 @@ from __future__ import annotations
 from service_helpers import run_sql
 
 from voice_validation_api.records import Claim, Score, StoredSample
+from voice_validation_api.status import SubmissionStatus
 from voice_validation_api.submission_queue import SubmissionQueue
 
+ACTIVE = (SubmissionStatus.PRECHECK, SubmissionStatus.RUNNING)
+"""A worker holds such a submission under a lease."""
 SCORE = Score(
     protocol="1" * 64,
     prompts_digest="2" * 64,

@@ -20,7 +20,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from queue_helpers import complete
+from queue_helpers import ACTIVE, complete
 from service_helpers import fresh_database, new_submission, run_sql
 
 from scoring.contract import FailureCode
@@ -316,7 +316,7 @@ class QueueMachine(RuleBasedStateMachine):
 
 
 def _is_active(row: Row) -> bool:
-    return row.status.is_active
+    return row.status in ACTIVE
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Any
 
 import pytest
+from queue_helpers import ACTIVE
 from service_helpers import new_submission, run_sql
 
 from scoring.contract import FailureCode
@@ -111,8 +112,8 @@ def test_postgres_allows_the_documented_initial_states_only(dsn: str, store: Sto
                 config_template, submission_hash, status, worker_id, lease_expires_at,
                 failure_kind, failure_message)
             SELECT 'tts', 'h', 1, '{status.value}', 'n', 'n', 'c', '1', '{status.value}',
-                CASE WHEN {status.is_active} THEN 'w' END,
-                CASE WHEN {status.is_active} THEN now() END, 1, 'gone'
+                CASE WHEN {status in ACTIVE} THEN 'w' END,
+                CASE WHEN {status in ACTIVE} THEN now() END, 1, 'gone'
         """
         if status in INITIAL:
             run_sql(dsn, statement)
@@ -129,7 +130,7 @@ def test_postgres_allows_the_documented_transitions_only(
     dsn: str, before: SubmissionStatus, after: SubmissionStatus
 ) -> None:
     def columns(status: SubmissionStatus) -> str:
-        lease = "'w', now()" if status.is_active else "NULL, NULL"
+        lease = "'w', now()" if status in ACTIVE else "NULL, NULL"
         return f"('{status.value}', {lease}, 1, 'reason')"
 
     names = "(status, worker_id, lease_expires_at, failure_kind, failure_message)"
