@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from itertools import groupby
 from typing import Final
 
 MAX_WORDS: Final = 200
@@ -39,11 +40,31 @@ class Word:
 
 
 @dataclass(frozen=True)
+class Run:
+    """Words in a row that are right, or wrong: what was asked for and what was heard there."""
+
+    is_right: bool
+    asked: str
+    heard: str
+
+
+@dataclass(frozen=True)
 class Marked:
     """A text with marks. ``was_cut``: there was more than is compared."""
 
     words: tuple[Word, ...]
     was_cut: bool
+
+    @property
+    def runs(self) -> list[Run]:
+        """The words, wrong ones beside each other taken together: so they can be read."""
+        runs = []
+        for is_right, group in groupby(self.words, key=lambda word: word.mark is Mark.SAME):
+            words = list(group)
+            asked = [word.text for word in words if word.mark is not Mark.ADDED]
+            heard = [word.instead or word.text for word in words if word.mark is not Mark.MISSING]
+            runs.append(Run(is_right, " ".join(asked), " ".join(heard)))
+        return runs
 
 
 def mark_errors(text: str, transcript: str) -> Marked:

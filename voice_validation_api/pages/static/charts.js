@@ -1,6 +1,8 @@
 // The charts of the progress page, by uPlot. The figures stand in tables too.
 const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
+const HALF_DAY = 43_200;
+
 function plot(figure) {
   const names = JSON.parse(figure.dataset.names);
   const data = JSON.parse(figure.dataset.series);
@@ -13,12 +15,12 @@ function plot(figure) {
     width: figure.clientWidth,
     height: 280,
     cursor: { y: false },
-    scales: { y: { range: isScore ? [0, 1] : (self, low, high) => [0, Math.max(1, high * 1.1)] } },
+    scales: { x: isScore ? {} : { range: (self, first, last) => [first - HALF_DAY, last + HALF_DAY] }, y: { range: isScore ? [0, 1] : (self, low, high) => [0, Math.max(1, high * 1.1)] } },
     axes: [axis, { ...axis, size: 44 }],
     series: [
       { label: "When" },
       { label: names[0], stroke: style("--accent"), fill: isScore ? undefined : style("--soft"), width: 2, points: isScore ? { ...dots, fill: style("--accent") } : { show: false }, paths: bars, value },
-      { label: names[1], stroke: style("--anchor"), width: 2, dash: [6, 5], points: dots, value, spanGaps: true },
+      { label: names[1], stroke: style("--anchor"), width: 2, dash: [6, 5], points: { ...dots, show: dots.show || !isScore }, paths: isScore ? undefined : () => null, value, spanGaps: true },
     ],
   };
   figure.replaceChildren();

@@ -12,7 +12,8 @@ function fairCoin() {
 function shuffle(item) {
   const takes = item.querySelector(".takes");
   const [first, second] = takes.children;
-  if (blind.checked && fairCoin()) takes.insertBefore(second, first);
+  // Both are put in anew: a player that was moved looks different from one that was not.
+  if (blind.checked) takes.replaceChildren(...(fairCoin() ? [second, first] : [first, second]));
   label(item, blind.checked);
 }
 

@@ -80,7 +80,7 @@ class Player {
     }
     const step = width / this.peaks.length;
     this.peaks.forEach((peak, place) => {
-      const tall = Math.max(2, (peak / 100) * height);
+      const tall = Math.max(2, (peak / 100) ** 0.6 * height);
       paint.fillStyle = place * step < played ? style("--accent") : style("--quiet");
       paint.globalAlpha = place * step < played ? 1 : 0.55;
       paint.fillRect(place * step, (height - tall) / 2, Math.max(1, step - 1), tall);

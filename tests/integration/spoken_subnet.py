@@ -1,4 +1,4 @@
-"""Real evaluations to look at and listen to: the packaged voice, spoken, transcribed and scored, and
+"""Real evaluations to look at and listen to: the packaged voice, spoken, transcribed, scored, and
 recorded through the real queue as submissions of miners."""
 
 from __future__ import annotations
