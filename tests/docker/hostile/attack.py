@@ -235,7 +235,7 @@ def reach_out() -> None:
     reached = []
     for host, port in json.loads(PAYLOAD.read_bytes()):
         try:
-            socket.create_connection((host, port), timeout=1.0).close()
+            socket.create_connection((host, port), timeout=5.0).close()
         except OSError:
             continue
         reached.append(host)
