@@ -89,6 +89,8 @@ def respoken_rules(published: TtsResult) -> tuple[Rule, ...]:
         Rule(r"likelihood\.(bits_per_token|base_bits_per_token)", 0.01),
         # The codec rounds too, and may then choose another token for a recording.
         Rule(r"likelihood\.recordings_digest", math.inf),
+        # They are compared with one another in a way of their own.
+        Rule(r"synthesiser\.(sketch|behaviour)\..*", math.inf),
         Rule(r"aggregate\.(interval|wer_interval|components)\..*", math.inf),
         Rule(r"aggregate\.(scored|unscored)", math.ceil(len(published.samples) / 10)),
         Rule(r"samples\.\d+\.(?!prompt\.).*", math.inf),

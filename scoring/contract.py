@@ -246,6 +246,30 @@ class LearnedMosInfo(Record):
     digest: Hex64
 
 
+SKETCH_VALUES = 2_016
+
+
+class Sketch(Record):
+    """How a model differs from the base model, in ``SKETCH_VALUES`` numbers.
+
+    They are the signed bytes of ``levels`` times ``scale``. The inner product of two sketches is
+    about that of the differences; those of another version or base model cannot be compared.
+    """
+
+    version: int = Field(ge=1, lt=2**31)
+    base_digest: Hex64 = Field(description="Weights digest of the base model.")
+    noise: tuple[Annotated[float, Field(ge=0.0, le=1e30)], ...] = Field(
+        min_length=1,
+        max_length=7,
+        description="Length of what noise of 1 % of the base's weights does to each of as many "
+        "equal parts of the numbers.",
+    )
+    scale: float = Field(ge=0.0, le=1e30)
+    levels: str = Field(
+        pattern=r"^[A-Za-z0-9+/]{2688}$", description="base64 of as many signed bytes."
+    )
+
+
 class SynthesiserInfo(Record):
     """What spoke."""
 
@@ -257,6 +281,12 @@ class SynthesiserInfo(Record):
     )
     ignored: tuple[str, ...] = Field(
         default=(), description="Parts of the submission that the evaluator's own replaced."
+    )
+    sketch: Sketch | None = Field(
+        default=None, description="Of the weights; None without a base model to hold them against."
+    )
+    behaviour: Sketch | None = Field(
+        default=None, description="Of what the whole model answers to fixed inputs."
     )
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from scoring.audio import Audio
 from scoring.contract import ParlerModel, Prompt, SynthesiserInfo, TtsRequest
+from scoring.sketch.difference import BaseAnswers, sketch_of_behaviour, sketch_of_weights
 from scoring.tts.parler.engine import ParlerEngine, SpeakRequest
 from scoring.tts.seeds import prompt_seed
 from scoring.tts.synthesiser import Synthesiser, Utterance
@@ -19,6 +20,32 @@ def load_synthesiser(request: TtsRequest) -> Synthesiser:
     from scoring.tts.voices import load_voice  # noqa: PLC0415 - a checkpoint needs no voice
 
     return load_voice(request.synthesiser.name)
+
+
+def ask_base(request: TtsRequest) -> BaseAnswers | None:
+    """What the base model answers to the questions of sketches, where the request has one.
+
+    To be called before the model is loaded: a device may have no room for two. Raises
+    ScoringError.
+    """
+    model = request.synthesiser
+    if not isinstance(model, ParlerModel) or model.base_dir is None:
+        return None
+    return ParlerEngine.ask_base(model.base_dir, device=request.device)
+
+
+def sketched(synthesiser: Synthesiser, base: BaseAnswers | None) -> Synthesiser:
+    """``synthesiser`` with its sketches among what is told of it. Raises ScoringError."""
+    if base is None or not isinstance(synthesiser, ParlerSynthesiser):
+        return synthesiser
+    answers = synthesiser.engine.answers()
+    if answers is None:
+        return synthesiser
+    sketches = {
+        "sketch": sketch_of_weights(answers, base),
+        "behaviour": sketch_of_behaviour(answers, base),
+    }
+    return replace(synthesiser, info=synthesiser.info.model_copy(update=sketches))
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from scoring.manifest import describe, write_manifest
 from scoring.tts.ahead import one_ahead
 from scoring.tts.judge import Judge, unscored
 from scoring.tts.likelihood import measure
-from scoring.tts.load import load_synthesiser
+from scoring.tts.load import ask_base, load_synthesiser, sketched
 from scoring.tts.prompts import delivery, prompts_digest, resolve
 from scoring.tts.seeds import prompt_seed
 from scoring.tts.synthesiser import Synthesiser, Utterance
@@ -68,8 +68,12 @@ def evaluate(request: TtsRequest, out: Path, *, progress: Progress) -> TtsResult
         # Before the model is loaded to speak: a device may have no room for two.
         with timings.stage("likelihood"):
             likelihood = measure(request.synthesiser, request.recordings, device=request.device)
+    with timings.stage("sketch"):
+        base = ask_base(request)
     with timings.stage("load_model"):
         synthesiser = load_synthesiser(request)
+    with timings.stage("sketch"):
+        synthesiser = sketched(synthesiser, base)
     with timings.stage("load_judge"):
         judge = Judge.load(request)
     result = score_prompts(

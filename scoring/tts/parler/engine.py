@@ -16,6 +16,8 @@ from torch import Tensor
 
 from scoring.contract import FailureCode
 from scoring.errors import ScoringError
+from scoring.sketch.answers import Answers, answers_of
+from scoring.sketch.difference import BaseAnswers, base_answers
 from scoring.tts.parler.generate import GenerationInput, Generator, Room, columns_available
 from scoring.tts.parler.load import SLOT_COUNTS, LoadedModel, Place, load_model
 from scoring.tts.parler.memory import (
@@ -91,6 +93,22 @@ class ParlerEngine:
         place = Place(where, default_limit(where) if memory_limit is None else memory_limit)
         with _memory_errors():
             return cls(load_model(model_dir, place=place, base_dir=base_dir), where)
+
+    @staticmethod
+    def ask_base(base_dir: Path, *, device: str) -> BaseAnswers:
+        """What the base model in ``base_dir`` answers to the questions of sketches.
+
+        It is loaded for that and let go. Raises ScoringError: ASSET_MISSING for a base that cannot
+        be used, OUT_OF_MEMORY, DEVICE_UNAVAILABLE.
+        """
+        where = _device(device)
+        with _memory_errors():
+            return base_answers(base_dir, Place(where, default_limit(where)))
+
+    def answers(self) -> Answers | None:
+        """The model's own answers; see `answers_of`. Raises ScoringError (OUT_OF_MEMORY)."""
+        with _memory_errors():
+            return answers_of(self._model)
 
     @property
     def weights_digest(self) -> str:
