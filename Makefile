@@ -12,7 +12,7 @@ $(INSTALLED): pyproject.toml constraints.txt scripts/bootstrap.sh
 	@sh scripts/bootstrap.sh $(VENV)
 	@touch $@
 
-demo: $(INSTALLED)  ## speak, transcribe, score and rank on this machine (var/demo/)
+demo: $(INSTALLED)  ## the whole subnet on this machine: a round, scores, weights (var/demo/)
 	@exec $(PY) scripts/demo.py
 
 test: $(INSTALLED)  ## every test that needs no Docker engine

@@ -9,14 +9,16 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO, Any
 
 import httpx2
 
 READY_SECONDS = 90.0
+RUN_SECONDS = 180.0
 STOP_SECONDS = 20.0
 LOG_LINES_SHOWN = 15
 _PR_SET_PDEATHSIG = 1
@@ -37,7 +39,10 @@ class Service:
 
 @dataclass
 class Stack:
-    """The running programs, in the order in which they were started."""
+    """The running programs, in the order in which they were started.
+
+    ``environment`` is all that they get: nothing of the shell that the demo was started from.
+    """
 
     environment: Mapping[str, str]
     logs: Path
@@ -47,36 +52,54 @@ class Stack:
         """Start a program and wait until it answers. Raises DemoError."""
         with self._log(service.name).open("wb") as log:
             self.processes[service.name] = subprocess.Popen(
-                [sys.executable, *service.argv],
-                env={**os.environ, **self.environment},
-                # Not where a .env file may name somebody's real database.
-                cwd=self.logs,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                # Out of our terminal's group: on Ctrl-C they are stopped in order, by us.
-                start_new_session=True,
-                preexec_fn=_die_with_parent,  # noqa: PLW1509 - no thread runs yet
+                [sys.executable, *service.argv], env=self.environment, **self._apart(log)
             )
         url = service.ready_url
-        if url is None:
-            return
+        if url is not None:
+            self.wait_until(lambda: _answers(url), READY_SECONDS, service.name)
 
-        def ready() -> bool:
+    def run(self, name: str, *command: str, **environment: str) -> None:
+        """Run a Python program to its end. Raises DemoError."""
+        with self._log(name).open("wb") as log:
+            try:
+                done = subprocess.run(
+                    [sys.executable, *command],
+                    env={**self.environment, **environment},
+                    check=False,
+                    timeout=RUN_SECONDS,
+                    **self._apart(log),
+                )
+            except subprocess.TimeoutExpired as error:
+                raise DemoError(
+                    f"{name} took more than {RUN_SECONDS:.0f} s; {self._end_of(name)}"
+                ) from error
+        if done.returncode != 0:
+            raise DemoError(f"{name} failed with exit code {done.returncode}; {self._end_of(name)}")
+
+    def wait_until(self, condition: Callable[[], bool], seconds: float, what: str) -> None:
+        """Wait while all programs run. Raises DemoError."""
+
+        def holds() -> bool:
             self.check()
-            return _answers(url)
+            return condition()
 
-        wait_until(ready, READY_SECONDS, service.name)
+        wait_until(holds, seconds, what)
+
+    def wait_for_line(self, name: str, text: str) -> None:
+        """Wait until a program has logged a line with ``text`` in it. Raises DemoError."""
+        log = self._log(name)
+        self.wait_until(
+            lambda: text in log.read_text("utf-8", "replace"),
+            READY_SECONDS,
+            f"'{text}' in {log}",
+        )
 
     def check(self) -> None:
         """Raise DemoError, with the end of its log, for a program that has ended."""
         for name, process in self.processes.items():
             if process.poll() is not None:
-                lines = self._log(name).read_text("utf-8", "replace").splitlines()
-                tail = "\n".join(lines[-LOG_LINES_SHOWN:])
                 raise DemoError(
-                    f"{name} ended with exit code {process.returncode}; the end of "
-                    f"{self._log(name)}:\n{tail}"
+                    f"{name} ended with exit code {process.returncode}; {self._end_of(name)}"
                 )
 
     def stop(self) -> None:
@@ -95,17 +118,29 @@ class Stack:
     def _log(self, name: str) -> Path:
         return self.logs / f"{name}.log"
 
+    def _end_of(self, name: str) -> str:
+        lines = self._log(name).read_text("utf-8", "replace").splitlines()
+        return f"the end of {self._log(name)}:\n" + "\n".join(lines[-LOG_LINES_SHOWN:])
+
+    def _apart(self, log: IO[bytes]) -> dict[str, Any]:
+        return {
+            # Not where a .env file may name somebody's real database.
+            "cwd": self.logs,
+            "stdin": subprocess.DEVNULL,
+            "stdout": log,
+            "stderr": subprocess.STDOUT,
+            # Out of our terminal's group: on Ctrl-C they are stopped in order, by us.
+            "start_new_session": True,
+            "preexec_fn": _die_with_parent,
+        }
+
 
 @contextmanager
-def running(
-    services: Sequence[Service], environment: Mapping[str, str], logs: Path
-) -> Iterator[Stack]:
-    """Start programs one after another; stop them all when the block ends, however it ends."""
+def running(environment: Mapping[str, str], logs: Path) -> Iterator[Stack]:
+    """A stack to start programs in; stops them all when the block ends, however it ends."""
     logs.mkdir(parents=True, exist_ok=True)
     stack = Stack(environment, logs)
     try:
-        for service in services:
-            stack.start(service)
         yield stack
     finally:
         stack.stop()
