@@ -30,6 +30,7 @@ from utilities.chain_wallets import WalletError, open_wallet
 from utilities.hub import Hub
 from utilities.logs import configure_logging
 from utilities.model_reference import TTS
+from voice_validation_api.copies_ledger import CopyLedger
 from voice_validation_api.database import DatabaseUnavailableError
 from voice_validation_api.database_access import open_database
 from voice_validation_api.persistence import Backoff
@@ -68,6 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 competition_id=TTS,
                 netuid=settings.netuid,
                 ledger=RoundLedger(access.pool, TTS),
+                copies=CopyLedger(access.pool, TTS),
                 chain=chain,
                 hub=Hub(
                     endpoint=settings.hub_endpoint,

@@ -16,6 +16,7 @@ from utilities.chain import Chain
 from utilities.chain_rounds import check_round, sign_round
 from utilities.hub import Hub
 from utilities.model_reference import format_reference, make_reference
+from voice_validation_api.copies_ledger import CopyLedger
 from voice_validation_api.records import Submission
 from voice_validation_api.rounds.keeper import Keeper
 from voice_validation_api.rounds.ledger import RoundLedger
@@ -47,6 +48,7 @@ class Subnet:
             competition_id="tts",
             netuid=NETUID,
             ledger=self.ledger,
+            copies=CopyLedger(self.bench.database, "tts"),
             chain=self.chain,
             hub=Hub(endpoint=self.bench.hub.url),
             rules=self.rules,

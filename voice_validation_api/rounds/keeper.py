@@ -26,6 +26,7 @@ from utilities.chain import Chain
 from utilities.chain_view import read_view
 from utilities.hub import Hub
 from utilities.hub_errors import HubError
+from voice_validation_api.copies_ledger import CopyLedger
 from voice_validation_api.database import RefusedByDatabaseError
 from voice_validation_api.rounds.drawing import MAX_MISSES, drawn_ids, entries_of
 from voice_validation_api.rounds.ledger import RoundLedger, RoundMovedError
@@ -42,6 +43,7 @@ class Keeper:
     competition_id: str
     netuid: int
     ledger: RoundLedger
+    copies: CopyLedger
     chain: Chain
     hub: Hub
     rules: Rules
@@ -118,12 +120,14 @@ class Keeper:
         if protocol is None:
             self._void(running, "nobody has a score")
             return True
+        self.copies.find()
         view = read_view(self.chain, self.netuid)
         before = self._snapshots()
         snapshot = snapshot_of(
             running,
             entries,
             protocol=protocol,
+            near_copies=self.copies.near_copies([entry.submission_id for entry in entries]),
             previous=_named(before[-1]) if before else None,
             closed_block=view.block,
         )

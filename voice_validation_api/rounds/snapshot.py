@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from scoring.competition import (
     ChainEvidence,
+    NearCopy,
     PreviousRound,
     Repository,
     RoundResult,
@@ -14,6 +15,7 @@ from scoring.competition import (
     Standing,
 )
 from scoring.contract import Interval
+from voice_validation_api.rounds.copying import with_near_copies
 from voice_validation_api.rounds.drawing import MAX_MISSES
 from voice_validation_api.rounds.records import Entry, RunningRound
 
@@ -38,12 +40,14 @@ def snapshot_of(
     entries: Sequence[Entry],
     *,
     protocol: tuple[str, str],
+    near_copies: Mapping[int, tuple[NearCopy, ...]],
     previous: PreviousRound | None,
     closed_block: int,
 ) -> RoundSnapshot:
     """The snapshot of a round that scores and is now to be closed."""
     assert running.seed is not None
     assert running.seed_block_hash is not None
+    standings = [_standing(entry, protocol) for entry in entries]
     return RoundSnapshot(
         competition_id=running.competition_id,
         number=running.number,
@@ -55,7 +59,7 @@ def snapshot_of(
         protocol_digest=protocol[0],
         prompts_digest=protocol[1],
         previous=previous,
-        standings=tuple(_standing(entry, protocol) for entry in entries),
+        standings=with_near_copies(standings, near_copies, seed=running.seed),
     )
 
 
