@@ -13,14 +13,15 @@ from pathlib import Path
 
 import pytest
 from psycopg2.extensions import make_dsn
-from service_helpers import new_submission, run_sql
+from queue_helpers import insert_waiting
+from service_helpers import run_sql
 from service_processes import REPOSITORY_ROOT
 
 from voice_validation_api import migrations
 from voice_validation_api.database import Database
 from voice_validation_api.failures import ServiceCode
 from voice_validation_api.migrations import migrate
-from voice_validation_api.records import Score
+from voice_validation_api.records import Claim, Score
 from voice_validation_api.status import SubmissionStatus
 from voice_validation_api.store import Store
 from voice_validation_api.submission_queue import SubmissionQueue
@@ -61,13 +62,10 @@ def old(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 def test_what_was_claimed_before_the_migrations_is_settled_after_them(old: str) -> None:
     with closing(Database(old, size=2, application="tests")) as database:
         store = Store(database)
-        for block in range(3):
-            store.submit(new_submission(block))
+        # Submitted and claimed as the release before did it.
+        insert_waiting(old, 3)
         queue = SubmissionQueue(database, worker_id="worker-a", lease=timedelta(seconds=60))
-        scored, failed, handed_back = [queue.claim() for _ in range(3)]
-        assert scored is not None
-        assert failed is not None
-        assert handed_back is not None
+        scored, failed, handed_back = [_claim(old) for _ in range(3)]
         queue.start_running(scored)
 
         assert len(migrate(old)) == len(migrations.migrations()) - FIRST_WITH_WORKERS
@@ -85,6 +83,12 @@ def test_what_was_claimed_before_the_migrations_is_settled_after_them(old: str) 
         again = queue.claim()
         assert again is not None
         assert again.submission_id == handed_back.submission_id
+
+
+def _claim(dsn: str) -> Claim:
+    claimed = "SELECT row_to_json(c) FROM worker_api.claim_submission('worker-a', '1 minute') c"
+    [[row]] = run_sql(dsn, claimed)
+    return Claim(**row, prompt_seed=None)
 
 
 def test_what_older_workers_call_is_there_unchanged(old: str) -> None:

@@ -123,6 +123,8 @@ $$;
 REVOKE EXECUTE ON FUNCTION refuse_round_change(), set_ready() FROM PUBLIC;
 
 -- What a claim tells is the seed of its round's prompts; NULL where there are no rounds.
+-- A session keeps its plan. One that began while the queue was empty must not go on as if it were:
+-- no step may choose to read everything because there was nothing.
 ALTER TYPE worker_api.claim ADD ATTRIBUTE prompt_seed text;
 CREATE OR REPLACE FUNCTION worker_api.claim_submission(p_worker_id text, p_lease interval)
 RETURNS SETOF worker_api.claim
