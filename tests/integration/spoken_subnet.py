@@ -21,7 +21,7 @@ from voice_validation_api.result_records import details_of, sample_of, score_of
 from voice_validation_api.store import Store
 from voice_validation_api.submission_queue import SubmissionQueue
 
-PROMPTS = 3
+PROMPTS = 2
 Voice = Literal["hibari", "hibari-noise", "hibari-wrong-text"]
 
 

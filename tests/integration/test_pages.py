@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Iterator
@@ -209,11 +208,13 @@ def test_a_miner_is_found_by_the_form(site: Site) -> None:
 def test_an_event_tells_open_pages_of_a_new_score(site: Site) -> None:
     with site.api.client.stream("GET", "/events", timeout=20.0) as stream:
         assert stream.headers["Content-Type"].startswith("text/event-stream")
-        events = (json.loads(line[6:]) for line in stream.iter_lines() if line[:6] == "data: ")
+        events = (line[6:] for line in stream.iter_lines() if line[:6] == "data: ")
         first = next(events)
         site.scored()
-        seen = next(event for event in events if event["board"] != first["board"])
-    assert seen["all"] != first["all"]
+        assert next(event for event in events if event != first)
+    latest = re.search('data-state="([0-9a-f]+)"', site.page("/").text)
+    assert latest
+    assert latest[1] != first
 
 
 def test_the_service_stops_although_pages_listen(dsn: str, tmp_path: Path) -> None:

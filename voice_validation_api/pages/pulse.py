@@ -7,8 +7,6 @@ process of the API tells its own listeners, and none needs to know the others.
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 import logging
 from collections.abc import AsyncIterator, Callable
 from typing import Final
@@ -28,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 class Pulse:
-    """The newest state as one short text, and those who wait for another. For one event loop."""
+    """The newest state as its digest, and those who wait for another. For one event loop."""
 
     def __init__(self, state: Callable[[], PageState]) -> None:
         self._state = state
@@ -43,7 +41,7 @@ class Pulse:
         return self._listeners >= MAX_LISTENERS
 
     async def events(self) -> AsyncIterator[str]:
-        """An event at once and after every change, until the listener goes."""
+        """The digest of the state, at once and after every change, until the listener goes."""
         self._listeners += 1
         try:
             if self._task is None or self._task.done():
@@ -68,7 +66,7 @@ class Pulse:
     async def _beat(self) -> None:
         while self._listeners:
             try:
-                now = _summary(await run_in_threadpool(self._state))
+                now = (await run_in_threadpool(self._state)).digest
             except DatabaseUnavailableError as error:
                 log.warning("open pages are not told of changes: %s", error)
                 now = self._now
@@ -77,12 +75,5 @@ class Pulse:
                 changed, self._changed = self._changed, asyncio.Event()
                 changed.set()
             await asyncio.sleep(BEAT_SECONDS)
-
-
-def _summary(state: PageState) -> str:
-    """What pages compare: whether the ranking, or anything, is another than they show."""
-    return json.dumps({"board": _digest(state.of_board), "all": _digest(state)})
-
-
-def _digest(value: object) -> str:
-    return hashlib.blake2b(repr(value).encode(), digest_size=6).hexdigest()
+        # Whoever listens next is not told of a state that may be long gone.
+        self._now = ""

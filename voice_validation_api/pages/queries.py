@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -29,6 +30,11 @@ class PageState:
     def of_board(self) -> tuple[object, ...]:
         """The part that a ranking depends on."""
         return (self.scores, self.newest_score, self.newest_round, self.newest_anchor)
+
+    @property
+    def digest(self) -> str:
+        """A short text that is another one whenever anything is."""
+        return hashlib.blake2b(repr(self).encode(), digest_size=8).hexdigest()
 
 
 @dataclass(frozen=True)

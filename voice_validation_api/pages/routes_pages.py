@@ -76,10 +76,11 @@ def leaderboard(
     """The ranking."""
     choice = Choice(q, show, sort, reverse, page_number)
 
-    def make() -> str:
+    def make(state: str) -> str:
         board = site.boards.current()
         return render(
             "leaderboard.html",
+            state=state,
             board=board,
             choice=choice,
             columns=Sort,
@@ -98,6 +99,7 @@ def submission(
 ) -> Response:
     """A submission: its score in parts, and what it said."""
     services = site.services
+    state = site.boards.state().digest
     row = find_submission(services, submission_id)
     result = services.store.result(row.id)
     board = site.boards.current()
@@ -105,6 +107,7 @@ def submission(
     samples = _samples(site, result, worst_first, page_number) if result else ()
     return page(
         "submission.html",
+        state=state,
         row=row,
         revision=_revision(row),
         result=result,
@@ -202,6 +205,7 @@ def miner(site: SiteOf, hotkey: Annotated[str, Path(max_length=64)]) -> Response
     """All that a miner has submitted, and where it stands."""
     if not is_ss58(hotkey):
         raise _no_hotkey()
+    state = site.boards.state().digest
     board = site.boards.current()
     submissions = site.services.page_queries.submissions_of(COMPETITION, hotkey)
     best = next((row for row in board.rows if row.hotkey == hotkey), None)
@@ -210,6 +214,7 @@ def miner(site: SiteOf, hotkey: Annotated[str, Path(max_length=64)]) -> Response
     parts = sorted(_parts(site, result, board), key=lambda part: part.value) if result else ()
     return page(
         "miner.html",
+        state=state,
         hotkey=hotkey,
         board=board,
         submissions=submissions,
@@ -224,11 +229,12 @@ def miner(site: SiteOf, hotkey: Annotated[str, Path(max_length=64)]) -> Response
 def progress(request: Request, site: SiteOf) -> Response:
     """How the best score, the submissions and the queue go."""
 
-    def make() -> str:
+    def make(state: str) -> str:
         board = site.boards.current()
         queries = site.services.page_queries
         return render(
             "progress.html",
+            state=state,
             board=board,
             progress=progress_of(
                 queries.rounds(COMPETITION), queries.days(COMPETITION, board.protocol), board

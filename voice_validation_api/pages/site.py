@@ -28,9 +28,14 @@ class Site:
     answers: SharedAnswers
     pulse: Pulse
 
-    def shared(self, request: Request, key: Hashable, make: Callable[[], str]) -> Response:
-        """A page that is the same for all who ask; 304 for whoever has it."""
-        answer = self.answers.get(key, lambda: make().encode())
+    def shared(self, request: Request, key: Hashable, make: Callable[[str], str]) -> Response:
+        """A page that is the same for all who ask; 304 for whoever has it.
+
+        ``make`` is given the digest of the state that the page is to name: the state is older than
+        what the page shows, so a page never claims to be newer than it is.
+        """
+        state = self.boards.state().digest
+        answer = self.answers.get((key, state), lambda: make(state).encode())
         headers = {**PAGE_HEADERS, "ETag": answer.etag}
         if answer.etag in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=headers)

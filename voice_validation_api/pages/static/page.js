@@ -53,6 +53,7 @@ document.addEventListener("click", async (event) => {
 // Showing another state of the same page: parts with data-live are exchanged, rows one by one.
 
 let asked = 0;
+let shown = document.body.dataset.state;
 
 async function show(address, { quietly }) {
   const turn = ++asked;
@@ -60,6 +61,7 @@ async function show(address, { quietly }) {
   if (!answer.ok) throw new Error(`${answer.status}`);
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   if (turn !== asked) return;
+  shown = page.body.dataset.state;
   holdPlace(() => {
     for (const old of document.querySelectorAll("[data-live]")) {
       const fresh = page.getElementById(old.id);
@@ -168,19 +170,26 @@ if (find) {
 
 // Live updates
 
-let known = null;
+let newest = shown;
+let following = false;
+
+// The process that answers may learn of a change a second after the one that told of it.
+async function follow() {
+  if (following) return;
+  following = true;
+  for (let tries = 0; shown !== newest && tries < 10; tries++) {
+    await show(location.href, { quietly: true }).catch(() => {});
+    if (shown !== newest) await new Promise((done) => setTimeout(done, 1000));
+  }
+  following = false;
+}
 
 function listen() {
   const source = new EventSource(document.body.dataset.events);
   source.addEventListener("message", ({ data }) => {
-    if (known !== null && data !== known) {
-      show(location.href, { quietly: true }).then(
-        () => document.body.dispatchEvent(new Event("updated")),
-        () => { known = null; },
-      );
-    }
-    known = data;
+    newest = data;
     root.dataset.listening = "1";
+    follow();
   });
   source.addEventListener("error", () => {
     // Where there was no place, the browser does not ask again by itself.
