@@ -3,7 +3,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help demo test test-fast docker-test images lint format bench constraints clean
+.PHONY: help demo demo-serve test test-fast docker-test images lint format bench constraints clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -14,6 +14,9 @@ $(INSTALLED): pyproject.toml constraints.txt scripts/bootstrap.sh
 
 demo: $(INSTALLED)  ## the whole subnet on this machine: a round, scores, weights (var/demo/)
 	@exec $(PY) scripts/demo.py
+
+demo-serve: $(INSTALLED)  ## the same, and its leaderboard stays open in your browser until Ctrl-C
+	@exec $(PY) scripts/demo.py --serve
 
 test: $(INSTALLED)  ## every test that needs no Docker engine
 	$(PY) -m pytest -n 2 --dist loadfile --ignore=tests/docker
