@@ -28,6 +28,7 @@ _INSTALL: Final = (
 
 def run_audit(request: AuditRequest, place: Path, *, python: Path, seconds: float) -> AuditReport:
     """Carry an audit out in the directory ``place``. Raises OSError where that is not writable."""
+    place = place.absolute()  # the program works there
     out, log = place / "out", place / "log"
     for directory in (out, place / "home"):
         directory.mkdir()

@@ -99,8 +99,10 @@ def bench_of(evaluated: Evaluated, place: Path, **changes: Any) -> Iterator[Benc
 
 
 @pytest.fixture
-def bench(voice: Evaluated, tmp_path: Path) -> Iterator[Bench]:
-    with bench_of(voice, tmp_path) as made:
+def bench(voice: Evaluated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    """Below a directory that is named as VAR_DIR is by default: from where one is."""
+    monkeypatch.chdir(tmp_path)
+    with bench_of(voice, Path("var")) as made:
         yield made
 
 
