@@ -86,12 +86,12 @@ class ServiceApi:
         return self._ask("POST", path, content=body, headers=sent)
 
     def _ask(
-        self, method: str, path: str, *, max_bytes: int = MAX_ANSWER_BYTES, **request: Any
+        self, method: str, path: str, *, max_bytes: int | None = None, **request: Any
     ) -> bytes:
         where = f"{method} {self.url}{path}"
         try:
             with self._client.stream(method, path, **request) as response:
-                body = _bounded(response, where, max_bytes)
+                body = _bounded(response, where, max_bytes or MAX_ANSWER_BYTES)
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise ServiceUnavailableError(
                 f"{where}: {type(error).__name__}: {error}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 import shutil
+import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,7 +106,7 @@ class Auditor:
             if not has_time():
                 break
             found = self._one(snapshot, standing, chance)
-            known = number in book.verdicts
+            is_news = book.verdicts.get(number) != found.verdict
             book = book.with_audit(
                 found.verdict,
                 submission_id=number,
@@ -113,7 +114,7 @@ class Auditor:
                 reason="" if found.error is None else found.error.message,
             )
             remember(book)
-            if found.error is not None and not known:
+            if found.error is not None and is_news:
                 findings = [f.model_dump() for f in found.findings[:TOLD_FINDINGS]]
                 tell(found.error, round=snapshot.number, submission_id=number, findings=findings)
 
@@ -148,6 +149,8 @@ class Auditor:
             )
         except AuditWithheldError as error:
             return _Found("withheld", error)
+        except AuditUnableError as error:
+            return _Found("unable", error)
         except (ServiceError, HubError) as error:
             return _Found("unable", AuditUnableError(error.message, error.remedy))
         except OSError as error:
@@ -182,14 +185,27 @@ class Auditor:
         )
 
     def _model(self, standing: Standing, place: Path) -> ParlerModel | None:
-        """The pinned revision, downloaded, where models speak again. Raises HubError."""
+        """The pinned revision, downloaded, where models speak again.
+
+        Raises HubError and AuditUnableError.
+        """
         if self.device == "cpu" and not self.settings.audit_speak:
             return None
         repository, base = standing.repository, self.settings.audit_base_model_dir
+        deadline = time.monotonic() + self.settings.audit_seconds
+
+        def in_time(done: int, total: int) -> None:
+            if time.monotonic() > deadline:
+                raise AuditUnableError(
+                    f"{done:,} of {total:,} bytes of the model came in time",
+                    "Set AUDIT_SECONDS to more, or look at the network.",
+                )
+
         model_dir = self.hub.download_revision(
             f"{repository.namespace}/{repository.name}",
             repository.revision,
             (place / "model").absolute(),
+            progress=in_time,
         )
         return ParlerModel(
             model_dir=model_dir,

@@ -10,13 +10,15 @@ from typing import ClassVar, Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from neurons.service_api import ServiceApi, ServiceError
+from neurons.service_api import ServiceApi, ServiceError, ServiceUnavailableError
 from scoring.audit.records import PublishedSample
 from scoring.competition.records import MAX_ROUND_PROMPTS
 from utilities.errors import SubnetError
 
 MAX_CLIP_BYTES: Final = 32 * 2**20
 """A minute of stereo at 48 kHz, as 32-bit samples, and then some."""
+CLIPS_SECONDS: Final = 600.0
+"""For all clips of a submission: the next weights must not wait for them."""
 PAUSES: Final = (1.0, 5.0, 20.0)
 """Seconds before each further try of what may succeed later, such as too many requests."""
 
@@ -43,9 +45,16 @@ class Published:
     does not answer at all.
     """
 
-    def __init__(self, api: ServiceApi, *, pause: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self,
+        api: ServiceApi,
+        *,
+        pause: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._api = api
         self._pause = pause
+        self._clock = clock
 
     def samples(self, submission_id: int, prompts_digest: str) -> tuple[PublishedSample, ...]:
         """What became of each of the prompts with that digest."""
@@ -65,10 +74,17 @@ class Published:
         """The clips of these prompts, as files in the directory ``into``. Raises OSError, too."""
         into.mkdir(parents=True)
         clips = {prompt: into / f"{prompt:05d}.wav" for prompt in prompts}
+        deadline = self._clock() + CLIPS_SECONDS
         for prompt, file in clips.items():
-            file.write_bytes(
-                self._shown(partial(self._clip, submission_id, prompt, prompts_digest))
-            )
+            if self._clock() > deadline:
+                # An API that trickles, or a slow line: who knows?
+                raise ServiceUnavailableError(
+                    f"{len(clips)} clips of submission {submission_id} take longer than "
+                    f"{CLIPS_SECONDS:.0f} s",
+                    "Look at the network, or audit fewer prompts (--audit_prompts).",
+                )
+            ask = partial(self._clip, submission_id, prompt, prompts_digest)
+            file.write_bytes(self._shown(ask))
         return clips
 
     def _clip(self, submission_id: int, prompt: int, prompts_digest: str) -> bytes:

@@ -26,7 +26,7 @@ from scoring.contract import ParlerModel, ReferenceVoice, SeededPrompts, TtsRequ
 from scoring.tts import pipeline
 from utilities.chain_rounds import sign_round
 
-NUMBER = 1
+NUMBER = 2
 TIMES = round_times(NUMBER, Rules())
 BLOCK_HASH = "0x" + "5" * 64
 SEED = round_seed("tts", NUMBER, BLOCK_HASH)

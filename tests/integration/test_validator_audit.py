@@ -15,10 +15,10 @@ from devnet_helpers import new_wallet
 from http_answers import Answer, answering
 
 from neurons.audit_settings import AuditSettings
-from neurons.service_api import ServiceApi
+from neurons.service_api import ServiceApi, ServiceUnavailableError
 from neurons.validator_audit import Auditor
 from neurons.validator_audit_book import AuditBook
-from neurons.validator_audit_fetch import PAUSES, Published
+from neurons.validator_audit_fetch import CLIPS_SECONDS, PAUSES, Published
 from scoring.competition import Rules, Trust
 from scoring.contract import ReferenceVoice
 from utilities.errors import SubnetError
@@ -34,6 +34,7 @@ class Bench:
     """A validator's auditor before a service; ``told`` is what it reported."""
 
     service: Service
+    service_url: str
     auditor: Auditor
     paused: list[float]
     book: AuditBook = field(default_factory=AuditBook)
@@ -95,7 +96,7 @@ def bench_of(evaluated: Evaluated, place: Path, **changes: Any) -> Iterator[Benc
             hotkey=HOTKEY,
             place=place / "audits",
         )
-        yield Bench(service, auditor, paused)
+        yield Bench(service, url, auditor, paused)
 
 
 @pytest.fixture
@@ -205,3 +206,14 @@ def test_a_model_that_is_gone_from_the_hub_is_no_fault_of_the_api(
     with bench_of(voice, tmp_path, audit_speak=True) as bench:
         bench.audit()
         assert bench.book.verdicts == {7: "unable", 8: "unable"}
+
+
+def test_clips_that_never_end_do_not_keep_the_validator_from_its_weights(
+    voice: Evaluated, tmp_path: Path
+) -> None:
+    with bench_of(voice, tmp_path) as bench, closing(ServiceApi(bench.service_url)) as api:
+        ticks = iter((0.0, 1.0, CLIPS_SECONDS + 1.0))
+        published = Published(api, clock=lambda: next(ticks))
+        with pytest.raises(ServiceUnavailableError, match="take longer than 600 s"):
+            published.clips(7, [0, 1, 2], bench.service.prompts_digest, tmp_path / "clips")
+        assert [p.name for p in (tmp_path / "clips").iterdir()] == ["00000.wav"]
