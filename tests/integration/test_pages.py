@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import count
@@ -13,9 +14,11 @@ from pathlib import Path
 import httpx2
 import pytest
 from queue_helpers import SCORE, complete, sample
-from service_helpers import fresh_database, new_submission, run_sql
+from service_helpers import fresh_database, new_submission, run_sql, wait_until
 from service_processes import RunningApi, running_api
 
+from scoring.competition import Weights
+from scoring.competition.records import Explanation, PreviousRound, Share
 from voice_validation_api.database import Database
 from voice_validation_api.failures import ServiceCode
 from voice_validation_api.records import SubmissionId
@@ -53,22 +56,36 @@ class Site:
         return row.id
 
 
+@contextmanager
+def serving(dsn: str, place: Path) -> Iterator[Site]:
+    environment = {
+        "POSTGRES_URL": dsn,
+        "VAR_DIR": str(place),
+        "HF_ENDPOINT": "http://user:secret@127.0.0.1:9/hub",
+        "API_BOARD_SECONDS": "0",
+        "API_REQUESTS_PER_SECOND": "1000",
+    }
+    database = Database(dsn, size=2, application="tests")
+    queue = SubmissionQueue(database, worker_id="worker-a", lease=timedelta(seconds=60))
+    with running_api(environment, place / "log") as api:
+        yield Site(api, dsn, Store(database), queue)
+    database.close()
+
+
 @pytest.fixture(scope="module")
 def site(server: str, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    place = tmp_path_factory.mktemp("pages")
-    with fresh_database(server, template) as dsn:
-        environment = {
-            "POSTGRES_URL": dsn,
-            "VAR_DIR": str(place),
-            "HF_ENDPOINT": "http://user:secret@127.0.0.1:9/hub",
-            "API_BOARD_SECONDS": "0",
-            "API_REQUESTS_PER_SECOND": "1000",
-        }
-        database = Database(dsn, size=2, application="tests")
-        queue = SubmissionQueue(database, worker_id="worker-a", lease=timedelta(seconds=60))
-        with running_api(environment, place / "log") as api:
-            yield Site(api, dsn, Store(database), queue)
-        database.close()
+    with (
+        fresh_database(server, template) as dsn,
+        serving(dsn, tmp_path_factory.mktemp("pages")) as site,
+    ):
+        yield site
+
+
+@pytest.fixture
+def own_site(dsn: str, tmp_path: Path) -> Iterator[Site]:
+    """For tests after which the others could not go on."""
+    with serving(dsn, tmp_path) as site:
+        yield site
 
 
 def test_browsers_get_pages_and_programs_json_at_the_same_addresses(site: Site) -> None:
@@ -205,6 +222,48 @@ def test_a_miner_is_found_by_the_form(site: Site) -> None:
     assert "No submission yet" in site.page(f"/miners/{NEWCOMER}").text
 
 
+def test_a_published_round_adds_weights_and_a_point_of_the_chart(
+    own_site: Site,
+) -> None:
+    site = own_site
+    number = site.scored()
+    assert "Best score by day" in site.page("/progress").text
+    assert ">Weight<" not in site.page("/").text
+    weights = Weights(
+        competition_id="tts",
+        block=9_000,
+        rounds=(PreviousRound(number=7, digest="a" * 64),),
+        shares=(Share(hotkey=HOTKEY, win_rate=0.75, units=16_384, weight=0.25),),
+        burned_units=0,
+        explanations=(
+            Explanation(submission_id=number, hotkey=HOTKEY, verdict="competes", reason=""),
+        ),
+    )
+    run_sql(
+        site.dsn,
+        """INSERT INTO rounds (competition_id, number, state, start_block, seed_block, end_block,
+            seed_block_hash, seed, closed_block, protocol, digest, published, weights, ended_at)
+            VALUES ('tts', 7, 'CLOSED', 100, 101, 200, '0x' || repeat('b', 64), repeat('c', 64),
+                200, repeat('1', 64), repeat('d', 64), '', %s, now())""",
+        weights.model_dump_json(),
+    )
+
+    def board() -> str:
+        return site.page("/?show=earning").text
+
+    wait_until(lambda: ">Weight<" in board())
+    row = board().partition(f'<tr id="row-{number}"')[2].partition("</tr>")[0]
+    assert "75.0" in row
+    assert "25.0" in row
+    assert "competes" in row
+    assert board().count('<tr id="row-') == 1
+    assert "Round 7" in board()
+    progress = site.page("/progress").text
+    assert "Best score by round" in progress
+    assert "round 7" in progress
+    assert "weight, wins 75.0" in site.page(f"/miners/{HOTKEY}").text
+
+
 def test_an_event_tells_open_pages_of_a_new_score(site: Site) -> None:
     with site.api.client.stream("GET", "/events", timeout=20.0) as stream:
         assert stream.headers["Content-Type"].startswith("text/event-stream")
@@ -217,15 +276,14 @@ def test_an_event_tells_open_pages_of_a_new_score(site: Site) -> None:
     assert latest[1] != first
 
 
-def test_the_service_stops_although_pages_listen(dsn: str, tmp_path: Path) -> None:
-    environment = {"POSTGRES_URL": dsn, "VAR_DIR": str(tmp_path), "HF_ENDPOINT": "http://h"}
-    with running_api(environment, tmp_path / "log") as api:
-        with api.client.stream("GET", "/events", timeout=20.0) as stream:
-            assert next(stream.iter_lines())
-            begun = time.monotonic()
-            assert api.stop() == 0
-        assert time.monotonic() - begun < 8
-        assert "ERROR" not in api.log
+def test_the_service_stops_although_pages_listen(own_site: Site) -> None:
+    api = own_site.api
+    with api.client.stream("GET", "/events", timeout=20.0) as stream:
+        assert next(stream.iter_lines())
+        begun = time.monotonic()
+        assert api.stop() == 0
+    assert time.monotonic() - begun < 8
+    assert "ERROR" not in api.log
 
 
 def test_ten_thousand_submissions_are_one_light_page(site: Site) -> None:

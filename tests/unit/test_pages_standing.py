@@ -53,3 +53,12 @@ def test_a_score_of_nothing_names_no_way() -> None:
 
 def test_a_stranger_stands_nowhere() -> None:
     assert standing_of(BOARD, "5nobody", 0.0) is None
+
+
+def test_the_weight_is_that_of_the_submission_which_competes() -> None:
+    two = board(row(1, 0.9, hotkey="5key"), row(2, 0.8, hotkey="5key", weight=0.3))
+    standing = standing_of(two, "5key", 0.0)
+    assert standing is not None
+    assert standing.row.id == 1
+    assert standing.competing is not None
+    assert standing.competing.id == 2

@@ -26,26 +26,32 @@ class Step:
 
 @dataclass(frozen=True)
 class Standing:
-    """The best row of a miner, those that share its rank, and the way up; None at the top."""
+    """The best row of a miner, those that share its rank, and the way up; None at the top.
+
+    ``competing``: its row that took part in the newest round and carries its weight, if one did.
+    """
 
     row: Row
     ties: int
     total: int
     step: Step | None
+    competing: Row | None
 
 
 def standing_of(board: Board, hotkey: str, floor: float) -> Standing | None:
     """Where ``hotkey`` stands; ``floor`` is the recogniser's word error rate on people."""
-    row = next((row for row in board.rows if row.hotkey == hotkey), None)
-    if row is None:
+    own = [row for row in board.rows if row.hotkey == hotkey]
+    if not own:
         return None
+    row = own[0]
+    competing = next((row for row in own if row.weight is not None), None)
     ties = sum(other.rank == row.rank for other in board.rows) - 1
     above = [other.rank for other in board.rows if (other.rank or 0) < (row.rank or 0)]
     step = None
     if above:
         target = next(other for other in board.rows if other.rank == above[-1])
         step = _step(row, target, floor)
-    return Standing(row, ties, len(board.rows), step)
+    return Standing(row, ties, len(board.rows), step, competing)
 
 
 def _step(row: Row, target: Row, floor: float) -> Step:

@@ -15,7 +15,7 @@ function plot(figure) {
     width: figure.clientWidth,
     height: 280,
     cursor: { y: false },
-    scales: { x: { range: (self, first, last) => [first - HALF_DAY, last + HALF_DAY] }, y: { range: isScore ? [0, 1] : (self, low, high) => [0, Math.max(1, high * 1.1)] } },
+    scales: { x: { range: () => [data[0][0] - HALF_DAY, data[0].at(-1) + HALF_DAY] }, y: { range: isScore ? [0, 1] : (self, low, high) => [0, Math.max(1, high * 1.1)] } },
     axes: [axis, { ...axis, size: 44 }],
     series: [
       { label: "When" },
