@@ -100,14 +100,26 @@ class Boards:
         return self._current()[0]
 
     def _current(self) -> tuple[PageState, Board]:
-        with self._lock:
-            now = self._clock()
-            if self._known is None or now - self._looked_at >= LOOK_SECONDS:
-                state = self._queries.state(self._competition)
-                same = self._known is not None and self._known[0].of_board == state.of_board
-                board = self._known[1] if same and self._known else self._read()
-                self._known, self._looked_at = (state, board), now
-            return self._known
+        known = self._known
+        if known is not None and self._clock() - self._looked_at < LOOK_SECONDS:
+            return known
+        # One looks; the others are shown what is known, and wait only where nothing is.
+        if not self._lock.acquire(blocking=known is None) and known is not None:
+            return known
+        try:
+            return self._look()
+        finally:
+            self._lock.release()
+
+    def _look(self) -> tuple[PageState, Board]:
+        now, known = self._clock(), self._known
+        if known is not None and now - self._looked_at < LOOK_SECONDS:
+            return known
+        state = self._queries.state(self._competition)
+        same = known is not None and known[0].of_board == state.of_board
+        board = known[1] if same and known is not None else self._read()
+        self._known, self._looked_at = (state, board), now
+        return state, board
 
     def _read(self) -> Board:
         protocol, entries = self._rankings.page(self._competition, limit=MAX_RANKED, offset=0)
