@@ -9,7 +9,7 @@ elsewhere. What a copy does is then held against what the original does in the s
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Final
 
@@ -33,6 +33,8 @@ NOISE_MARGIN: Final = 1.5
 """The part of a sketch that shows least noise shows less than the average one."""
 MOST_BLENDED: Final = 0.12
 """How much of a third model may be blended into a copy."""
+SAME: Final = 0.95
+"""Squared cosine from which on two models are taken for one."""
 LEAST_CERTAINTY: Final = 8.0
 """Standard errors by which the share must differ from nothing: a difference that is much smaller
 than the noise belongs to nobody."""
@@ -106,61 +108,66 @@ class Evidence:
 class Shelf:
     """Sketched models, all comparable with one another, ready to be held against one of them.
 
-    ``levels`` is (models, SKETCH_VALUES) signed bytes of weights, ``scales`` (models,).
+    ``levels`` is (models, SKETCH_VALUES) signed bytes of weights, ``scales`` and ``squares``, their
+    squared lengths, (models,).
     """
 
     pairs: Sequence[Pair]
     levels: NDArray[np.int8]
-    scales: Numbers
+    scales: NDArray[np.float64]
+    squares: NDArray[np.float64]
 
     @classmethod
     def of(cls, pairs: Sequence[Pair]) -> Shelf:
         """Put models side by side."""
         joined = b"".join(base64.b64decode(weights.levels) for weights, _ in pairs)
         levels = np.frombuffer(joined, np.int8).reshape(-1, SKETCH_VALUES)
-        return cls(pairs, levels, np.array([w.scale for w, _ in pairs], np.float32))
+        scales = np.array([weights.scale for weights, _ in pairs])
+        lengths = [np.einsum("ij,ij->i", rows, rows) for rows in _as_floats(levels)]
+        return cls(pairs, levels, scales, np.concatenate([*lengths, []]) * scales**2)
 
     def candidates(self, weights: Sketch) -> list[int]:
         """Which models one might be a copy of, or the original of, judged by the share alone."""
         own = numbers_of(weights).ravel()
-        products, squares = self._products(own)
+        products = self._products(own[:, None])[:, 0]
         with np.errstate(divide="ignore", invalid="ignore"):
-            shares = np.stack((products[:, 0] / squares, products[:, 0] / float(own @ own)))
+            shares = np.stack((products / self.squares, products / float(own @ own)))
         least, most = POSSIBLE_SHARES
         possible = (shares >= least) & (shares <= most)
         return [int(n) for n in np.flatnonzero(possible.any(axis=0))]
 
     def blended(self, copy: Sketch, original: Sketch) -> tuple[float, Pair] | None:
         """The third model that explains best what ``original`` leaves unexplained of ``copy``, and
-        how much of it is in there: a least squares fit for each."""
+        how much of it is in there: a least squares fit for each. What is the copy itself, or the
+        same once more, explains nothing and is left out."""
         x, y = numbers_of(original).ravel(), numbers_of(copy).ravel()
         length = float(x @ x)
         if not len(self.pairs) or length == 0.0:
             return None
-        products, squares = self._products(np.stack((x, y), axis=1))
+        products = self._products(np.stack((x, y), axis=1))
+        itself = products[:, 1] ** 2 > SAME * self.squares * float(y @ y)
         # Of each third model, only what is at right angles to the original.
-        rest = products[:, 1] - products[:, 0] * float(x @ y) / length
-        squares = squares - products[:, 0] ** 2 / length
+        rest = np.where(itself, 0.0, products[:, 1] - products[:, 0] * float(x @ y) / length)
+        squares = self.squares - products[:, 0] ** 2 / length
         with np.errstate(divide="ignore", invalid="ignore"):
             amounts = np.nan_to_num(np.clip(rest / squares, 0.0, MOST_BLENDED))
         best = int(np.argmax(2 * amounts * rest - amounts**2 * squares))
         return (float(amounts[best]), self.pairs[best]) if amounts[best] > 0 else None
 
-    def _products(self, vectors: Numbers) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Inner products with (SKETCH_VALUES,) or (SKETCH_VALUES, n) vectors, (models, n), and
-        squared lengths, (models,). Bytes become floats a few rows at a time."""
-        columns = vectors.reshape(SKETCH_VALUES, -1)
-        products = np.empty((len(self.scales), columns.shape[1]))
-        squares = np.empty(len(self.scales))
-        for start in range(0, len(self.scales), _ROWS):
-            rows = self.levels[start : start + _ROWS].astype(np.float32)
-            products[start : start + _ROWS] = rows @ columns
-            squares[start : start + _ROWS] = np.einsum("ij,ij->i", rows, rows)
-        scales = self.scales.astype(np.float64)
-        return products * scales[:, None], squares * scales**2
+    def _products(self, vectors: Numbers) -> NDArray[np.float64]:
+        """Inner products with (SKETCH_VALUES, n) vectors: (models, n)."""
+        none = np.empty((0, vectors.shape[1]))
+        found = np.concatenate([*(rows @ vectors for rows in _as_floats(self.levels)), none])
+        return found * self.scales[:, None]
 
 
-_ROWS = 512
+def _as_floats(levels: NDArray[np.int8]) -> Iterator[Numbers]:
+    """A few rows at a time, so that they stay in the processor's cache."""
+    for start in range(0, len(levels), _ROWS):
+        yield levels[start : start + _ROWS].astype(np.float32)
+
+
+_ROWS = 256
 
 
 def near_copy(later: Pair, earlier: Pair, shelf: Shelf) -> Evidence | None:

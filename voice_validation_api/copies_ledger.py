@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from scoring.competition import NearCopy
 from scoring.competition.records import MAX_NEAR_COPIES
 from scoring.contract import Sketch
-from voice_validation_api.copies import Pair, Shelf, near_copy
+from voice_validation_api.copies import Evidence, Pair, Shelf, near_copy
 from voice_validation_api.database import Database
 from voice_validation_api.records import SubmissionId
 
@@ -54,8 +54,11 @@ class CopyLedger:
         """Hold all new sketches against the others and keep what is found; how many were held."""
         held = 0
         while new := self._database.fetch(_Sketched, "uncompared_sketches", self._competition):
+            alike: dict[tuple[str, int], list[_Sketched]] = defaultdict(list)
             for sketched in new:
-                self._compare(sketched)
+                alike[sketched.weights.base_digest, sketched.weights.version].append(sketched)
+            for (base_digest, version), group in alike.items():
+                self._compare(group, self._comparable(base_digest, version))
             held += len(new)
         return held
 
@@ -76,32 +79,33 @@ class CopyLedger:
                 )
         return {number: tuple(copies) for number, copies in found.items()}
 
-    def _compare(self, sketched: _Sketched) -> None:
-        others = self._database.fetch(
-            _Sketched,
-            "comparable_sketches",
-            {
-                **self._competition,
-                "submission_id": sketched.submission_id,
-                "base_digest": sketched.weights.base_digest,
-                "version": json.dumps(sketched.weights.version),
-            },
-        )
-        shelf = Shelf.of([other.pair for other in others])
-        rows = []
-        for index in shelf.candidates(sketched.weights):
-            other = others[index]
-            evidence = near_copy(sketched.pair, other.pair, shelf)
-            if evidence is not None:
-                first, second = sorted((sketched.submission_id, other.submission_id))
-                rows.append((first, second, evidence.confirmed, str(evidence), evidence.as_json()))
-                log.warning(
-                    "submissions %d and %d look like near copies: confirmed=%s",
-                    first,
-                    second,
-                    evidence.confirmed,
-                )
-        with self._database.transaction() as transaction:
-            if rows:
-                transaction.insert_many("insert_copies", rows)
-            transaction.execute("sketch_compared", {"submission_id": sketched.submission_id})
+    def _comparable(self, base_digest: str, version: int) -> tuple[_Sketched, ...]:
+        params = {**self._competition, "base_digest": base_digest, "version": json.dumps(version)}
+        return self._database.fetch(_Sketched, "comparable_sketches", params)
+
+    def _compare(self, new: Sequence[_Sketched], known: Sequence[_Sketched]) -> None:
+        shelf = Shelf.of([sketched.pair for sketched in known])
+        for sketched in new:
+            rows = []
+            for index in shelf.candidates(sketched.weights):
+                other = known[index]
+                if other.submission_id == sketched.submission_id:
+                    continue
+                evidence = near_copy(sketched.pair, other.pair, shelf)
+                if evidence is not None:
+                    rows.append(_row(sketched.submission_id, other.submission_id, evidence))
+            with self._database.transaction() as transaction:
+                if rows:
+                    transaction.insert_many("insert_copies", rows)
+                transaction.execute("sketch_compared", {"submission_id": sketched.submission_id})
+
+
+def _row(one: SubmissionId, other: SubmissionId, evidence: Evidence) -> tuple[object, ...]:
+    first, second = min(one, other), max(one, other)
+    log.warning(
+        "submissions %d and %d look like near copies: confirmed=%s",
+        first,
+        second,
+        evidence.confirmed,
+    )
+    return first, second, evidence.confirmed, str(evidence), evidence.as_json()

@@ -8,7 +8,7 @@ ORDER BY submission_id LIMIT 100;
 -- The sketches that answer the same questions about the same base model; newest first, so that the
 -- limit leaves out what is long over.
 SELECT submission_id, weights, behaviour FROM sketches
-WHERE competition_id = %(competition_id)s AND submission_id <> %(submission_id)s
+WHERE competition_id = %(competition_id)s
     AND weights ->> 'base_digest' = %(base_digest)s AND weights -> 'version' = %(version)s::jsonb
 ORDER BY submission_id DESC LIMIT 20000;
 
