@@ -188,6 +188,7 @@ def test_what_strangers_write_stays_text(site: Site) -> None:
         assert "<script>alert" not in page.text, path
         assert "<img" not in page.text, path
         assert "\u202e" not in page.text, path
+        assert "\\u202e" not in page.text, path
         shown += page.text.count("&lt;script&gt;alert")
     assert shown > 10
 

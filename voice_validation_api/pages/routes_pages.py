@@ -12,6 +12,7 @@ from fastapi.responses import RedirectResponse
 
 from utilities.ss58 import is_ss58
 from voice_validation_api.api_errors import ApiError, problems_told
+from voice_validation_api.api_text import public_text
 from voice_validation_api.database import DatabaseUnavailableError
 from voice_validation_api.pages.board import Board
 from voice_validation_api.pages.details import OUTCOMES, human_floor, parts_of, spoken
@@ -181,6 +182,8 @@ def compare(
     return page(
         "compare.html",
         rows=rows,
+        # As JSON they do not pass where all other texts are made harmless.
+        names=[public_text(row.repo_id) for row in rows],
         results=(first, second),
         pairs=pairs,
         blind=blind,
