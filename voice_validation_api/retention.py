@@ -100,7 +100,7 @@ class Retention:
             self._audio.discard(attempt.submission, attempt.evaluation)
 
     def _which(
-        self, name: str, batch: list[StoredAttempt], params: dict[str, timedelta]
+        self, name: str, batch: list[StoredAttempt], params: dict[str, timedelta | int]
     ) -> frozenset[int]:
         ids = [attempt.evaluation for attempt in batch]
         rows = self._database.fetch(_Id, name, {**params, "ids": ids})
