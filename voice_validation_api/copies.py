@@ -128,8 +128,10 @@ class Shelf:
 
     def candidates(self, weights: Sketch) -> list[int]:
         """Which models one might be a copy of, or the original of, judged by the share alone."""
+        if not self.pairs:
+            return []
         own = numbers_of(weights).ravel()
-        products = self._products(own[:, None])[:, 0]
+        [products] = self._products(own)
         with np.errstate(divide="ignore", invalid="ignore"):
             shares = np.stack((products / self.squares, products / float(own @ own)))
         least, most = POSSIBLE_SHARES
@@ -144,21 +146,25 @@ class Shelf:
         length = float(x @ x)
         if not len(self.pairs) or length == 0.0:
             return None
-        products = self._products(np.stack((x, y), axis=1))
-        itself = products[:, 1] ** 2 > SAME * self.squares * float(y @ y)
+        with_original, with_copy = self._products(x, y)
+        itself = with_copy**2 > SAME * self.squares * float(y @ y)
         # Of each third model, only what is at right angles to the original.
-        rest = np.where(itself, 0.0, products[:, 1] - products[:, 0] * float(x @ y) / length)
-        squares = self.squares - products[:, 0] ** 2 / length
+        rest = np.where(itself, 0.0, with_copy - with_original * float(x @ y) / length)
+        squares = self.squares - with_original**2 / length
         with np.errstate(divide="ignore", invalid="ignore"):
             amounts = np.nan_to_num(np.clip(rest / squares, 0.0, MOST_BLENDED))
         best = int(np.argmax(2 * amounts * rest - amounts**2 * squares))
         return (float(amounts[best]), self.pairs[best]) if amounts[best] > 0 else None
 
-    def _products(self, vectors: Numbers) -> NDArray[np.float64]:
-        """Inner products with (SKETCH_VALUES, n) vectors: (models, n)."""
-        none = np.empty((0, vectors.shape[1]))
-        found = np.concatenate([*(rows @ vectors for rows in _as_floats(self.levels)), none])
-        return found * self.scales[:, None]
+    def _products(self, *vectors: Numbers) -> NDArray[np.float64]:
+        """Inner products with (SKETCH_VALUES,) vectors: (vectors, models)."""
+        # Not `@`: threads of BLAS wait for each other longer than this takes.
+        found = [
+            [np.einsum("ij,j->i", rows, vector) for vector in vectors]
+            for rows in _as_floats(self.levels)
+        ]
+        joined = [np.concatenate([*parts, []]) for parts in zip(*found, strict=True)]
+        return np.stack(joined) * self.scales
 
 
 def _as_floats(levels: NDArray[np.int8]) -> Iterator[Numbers]:
