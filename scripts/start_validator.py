@@ -33,6 +33,7 @@ from typing import Any
 from updater_checkout import Checkout
 from updater_install import Installer
 from updater_pm2 import Pm2
+from updater_report import reporter
 from updater_state import StateError
 from updater_trial import Updater
 
@@ -100,6 +101,7 @@ def _updater(
         health_timeout=args.health_timeout,
         clock=time.time,
         stop=stop,
+        report=reporter(ROOT, validator_flags),
     )
 
 

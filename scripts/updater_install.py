@@ -29,7 +29,7 @@ class Installer:
     def install(self) -> None:
         """Install what is checked out. Raises InstallError."""
         arguments = ["-r", REQUIREMENTS, "-e", "."]
-        command = [*self._tool(), "install", "--quiet", *arguments]
+        command = [*self._installing(), "--quiet", *arguments]
         try:
             done = subprocess.run(
                 command,
@@ -48,8 +48,8 @@ class Installer:
                 f"Run it by hand in {self._root}.",
             )
 
-    def _tool(self) -> list[str]:
+    def _installing(self) -> list[str]:
         # An environment that uv made has no pip of its own.
         if importlib.util.find_spec("pip") is not None:
-            return [self._python, "-m", "pip", "--disable-pip-version-check"]
-        return ["uv", "pip"]
+            return [self._python, "-m", "pip", "--disable-pip-version-check", "install"]
+        return ["uv", "pip", "install", "--python", self._python]

@@ -44,10 +44,13 @@ class Pm2:
         self._start += ["--exp-backoff-restart-delay", str(BACKOFF_MILLISECONDS)]
         self._start += ["--", *arguments]
 
-    def start_anew(self) -> None:
-        """End the process if there is one, and start it with today's arguments. Raises Pm2Error."""
+    def end(self) -> None:
+        """End the process if there is one. Raises Pm2Error."""
         if self.running() is not None:
             self._pm2("delete", self._name)
+
+    def start(self) -> None:
+        """Start the process, of which there is none, with today's arguments. Raises Pm2Error."""
         self._pm2(*self._start)
 
     def running(self) -> Running | None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from updater_checkout import Checkout, CheckoutError
 from updater_install import INPUTS, Installer, InstallError
 from updater_pm2 import Pm2
+from updater_report import Report, Rollback
 from updater_state import State, Trial, read_state, write_state
 
 LOOK_SECONDS = 1.0
@@ -35,12 +36,14 @@ class Updater:
     health_timeout: timedelta
     clock: Callable[[], float]
     stop: threading.Event
+    report: Report
 
     def ensure_running(self) -> None:
         """Start the validator unless PM2 runs it. Raises Pm2Error."""
         running = self.pm2.running()
         if running is None or not running.online:
-            self.pm2.start_anew()
+            self.pm2.end()
+            self.pm2.start()
             log.info("started the validator at %s", self.checkout.head()[:12])
 
     def update(self) -> None:
@@ -92,6 +95,14 @@ class Updater:
         again = self._start(trial.after, trial.before)
         if again is not None:
             log.critical("version %s does not come up either: %s", trial.before[:12], again)
+        self.report(
+            Rollback(
+                failed=trial.after,
+                back_to=trial.before,
+                reason=failure,
+                back_to_failure=again,
+            )
+        )
 
     def _start(self, previous: str, version: str) -> str | None:
         """Install and start what is checked out; why it is not healthy, or None."""
@@ -100,8 +111,10 @@ class Updater:
                 self.installer.install()
         except InstallError as error:
             return error.message
+        self.pm2.end()
+        # Not before: the last pass of the version that ended says nothing about this one.
         started = self.clock()
-        self.pm2.start_anew()
+        self.pm2.start()
         deadline = started + self.health_timeout.total_seconds()
         while not self.stop.wait(LOOK_SECONDS):
             running = self.pm2.running()

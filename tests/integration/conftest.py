@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import subprocess
 from collections.abc import Iterator
 from datetime import timedelta
@@ -117,3 +118,16 @@ def bench(
 ) -> Bench:
     """A worker on a fresh database."""
     return Bench(dsn, database, store, worker_hub, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def pm2_bin(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """PM2 as npm installs it."""
+    if shutil.which("npm") is None:
+        pytest.skip("npm is not installed, so PM2 cannot be")
+    where = tmp_path_factory.mktemp("pm2")
+    command = ["npm", "install", "--no-audit", "--no-fund", "--prefix", str(where), "pm2@7"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        pytest.skip(f"npm cannot install PM2: {done.stderr[-300:]}")
+    return where / "node_modules" / ".bin"

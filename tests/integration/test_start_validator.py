@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any
 
 import pytest
 from demo_services import wait_until
+from updater_home import GIT_NAMES, UpdaterHome
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 60.0
@@ -34,55 +34,18 @@ SILENT = "import time\ntime.sleep(600)  # version {version}\n"
 
 
 @dataclass
-class House:
-    """A validator's clone of an author's repository, and the PM2 that works there."""
-
-    author: Path
-    clone: Path
-    environment: dict[str, str]
-
-    def run(self, *command: str, where: Path | None = None) -> str:
-        done = subprocess.run(
-            command,
-            cwd=where or self.clone,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
-        return done.stdout.strip()
+class House(UpdaterHome):
+    """One whose validator is a stand-in."""
 
     def publish(self, template: str, version: int) -> str:
         (self.author / "neurons" / "validator.py").write_text(template.format(version=version))
-        self.run("git", "add", "-A", where=self.author)
-        self.run("git", "commit", "-q", "-m", f"Version {version}", where=self.author)
-        return self.run("git", "rev-parse", "HEAD", where=self.author)
+        return self.commit(f"Version {version}")
 
     def start(self, *flags: str) -> None:
         script = ["--interpreter", "python", "scripts/start_validator.py", "--"]
         own = ["--pm2_name", "sn231-vali", "--interval", "0.5", "--health_timeout", "20"]
         wallet = ["--wallet.name", "cold", "--wallet.hotkey", "hot"]
         self.run("pm2", "start", "--name", "sn231-vali-updater", *script, *own, *flags, *wallet)
-
-    def head(self) -> str:
-        return self.run("git", "rev-parse", "HEAD")
-
-    def health(self) -> dict[str, Any]:
-        try:
-            found: dict[str, Any] = json.loads(
-                (self.clone / "var/validator/health.json").read_text()
-            )
-        except (FileNotFoundError, json.JSONDecodeError):
-            return {}
-        return found
-
-    def state(self) -> dict[str, Any]:
-        try:
-            found: dict[str, Any] = json.loads((self.clone / "var/updater/state.json").read_text())
-        except FileNotFoundError:
-            return {}
-        return found
 
     def process(self, name: str) -> dict[str, Any]:
         listed = self.run("pm2", "jlist")
@@ -95,19 +58,6 @@ class House:
 
     def wait_for_end_of_trial(self) -> None:
         wait_until(lambda: self.state().get("trial") is None, SECONDS, "the end of the trial")
-
-
-@pytest.fixture(scope="session")
-def pm2_bin(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """PM2 as npm installs it."""
-    if shutil.which("npm") is None:
-        pytest.skip("npm is not installed, so PM2 cannot be")
-    where = tmp_path_factory.mktemp("pm2")
-    command = ["npm", "install", "--no-audit", "--no-fund", "--prefix", str(where), "pm2@7"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        pytest.skip(f"npm cannot install PM2: {done.stderr[-300:]}")
-    return where / "node_modules" / ".bin"
 
 
 @pytest.fixture
@@ -125,15 +75,12 @@ def house(tmp_path: Path, pm2_bin: Path) -> Iterator[House]:
         "PATH": path,
         "PM2_HOME": str(tmp_path / "pm2"),
         "PYTHONPATH": str(ROOT),
-        "GIT_AUTHOR_NAME": "dev",
-        "GIT_AUTHOR_EMAIL": "dev@example.com",
-        "GIT_COMMITTER_NAME": "dev",
-        "GIT_COMMITTER_EMAIL": "dev@example.com",
+        **GIT_NAMES,
     }
     made = House(author, clone, environment)
-    made.run("git", "init", "-q", "-b", "main", where=author)
-    made.publish(HEALTHY, 1)
-    made.run("git", "clone", "-q", str(author), str(clone), where=tmp_path)
+    validator = author / "neurons" / "validator.py"
+    validator.write_text(HEALTHY.format(version=1))
+    made.begin()
     try:
         yield made
     finally:
@@ -159,6 +106,8 @@ def test_good_versions_are_installed_and_bad_ones_rolled_back_once(house: House)
     wait_until(lambda: house.health().get("pid", pid) != pid, SECONDS, "version 2 again")
     assert house.head() == good
     assert "ended" in house.state()["bad"][bad]
+    # Nobody is there to report it to.
+    wait_until(lambda: "the rollback is not reported" in house.log, SECONDS, "the report")
     assert (house.clone / "README").read_text() == "a\nb\nmine\n"
 
     # No loop: several looks later the bad version was not tried again.
@@ -211,12 +160,11 @@ def test_a_new_updater_takes_over_and_a_broken_one_does_not(house: House) -> Non
     script = house.author / "scripts/start_validator.py"
     script.write_text(script.read_text() + "\n# The next release of the updater.\n")
     house.publish(HEALTHY, 2)
-    log = house.environment["PM2_HOME"] + "/logs/sn231-vali-updater-error.log"
     told = "going on as the updater of the new version"
-    wait_until(lambda: told in Path(log).read_text(), SECONDS, "the new updater")
+    wait_until(lambda: told in house.log, SECONDS, "the new updater")
     script.write_text("raise SystemExit(1)\n")
     house.publish(HEALTHY, 3)
-    wait_until(lambda: "going on with this one" in Path(log).read_text(), SECONDS, "the refusal")
+    wait_until(lambda: "going on with this one" in house.log, SECONDS, "the refusal")
     house.publish(HEALTHY, 4)
     house.wait_for_version(4)
     updater = house.process("sn231-vali-updater")
