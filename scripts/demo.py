@@ -13,6 +13,7 @@ import os
 import shutil
 import signal
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -45,13 +46,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the demo and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--num_prompts", type=int, default=6, help="prompts per submission")
+    parser.add_argument(
+        "--serve", action="store_true", help="leave everything running, with its page, until Ctrl-C"
+    )
     args = parser.parse_args(argv)
     # A file has no width of its own.
     has_width = sys.stdout.isatty() or "COLUMNS" in os.environ
     console = Console(width=None if has_width else FILE_COLUMNS)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        _run(args.num_prompts, console)
+        _run(args.num_prompts, console, serve=args.serve)
     except (DemoError, SubnetError, httpx2.TransportError) as error:
         told = Text(f"error: {error}\nlogs: {DEMO / 'logs'}/*.log", style="bold red")
         console.print(told, soft_wrap=True)
@@ -62,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _run(num_prompts: int, console: Console) -> None:
+def _run(num_prompts: int, console: Console, *, serve: bool) -> None:
     shutil.rmtree(DEMO, ignore_errors=True)
     state = STATE.resolve()
     # The SDK remembers every chain that it has met; this one is gone in minutes.
@@ -98,21 +102,32 @@ def _run(num_prompts: int, console: Console) -> None:
         )
         _say(console, f"the validator {validator} has set weights on the chain")
         board = with_chain_weights(_answer(client.get("/leaderboard")), chain.weights_of(validator))
-    keep(board, audio=STATE / "audio", demo=DEMO)
-    report(board, console, DEMO)
+        keep(board, audio=STATE / "audio", demo=DEMO)
+        report(board, console, DEMO)
+        if serve:
+            _serve(programs.api_url, stack, console)
+    _say(console, "make demo-serve does the same and leaves the leaderboard open in your browser")
+
+
+def _serve(url: str, stack: Stack, console: Console) -> None:
+    """Keep everything running until the demo is interrupted. Raises DemoError should a part end."""
+    _say(console, f"look and listen: {url}/    Ctrl-C stops everything")
+    while True:
+        stack.check()
+        time.sleep(1.0)
 
 
 def _all_admitted(client: httpx2.Client) -> bool:
     entries = _answer(client.get("/recent_entries"))
-    _check_none_failed(entries)
+    _check_all_well(entries)
     return len(entries) == len(MINERS)
 
 
-def _check_none_failed(entries: list[dict[str, Any]]) -> None:
+def _check_all_well(entries: list[dict[str, Any]]) -> None:
     for entry in entries:
-        if entry["status"] in {"FAILED", "NO_METADATA"}:
-            repo = f"{entry['repo_namespace']}/{entry['repo_name']}"
-            raise DemoError(f"{repo} is {entry['status']}: {entry['notes']}")
+        repo = f"{entry['repo_namespace']}/{entry['repo_name']}"
+        if entry["status"] in {"FAILED", "NO_METADATA"} or entry["priority"] == "PARKED":
+            raise DemoError(f"{repo} could not be evaluated: {entry['notes']}")
 
 
 def _open_round(
@@ -151,7 +166,7 @@ def _follow_submissions(
 
     def completed() -> int:
         entries = _answer(client.get("/recent_entries"))
-        _check_none_failed(entries)
+        _check_all_well(entries)
         return sum(entry["status"] == "COMPLETED" for entry in entries)
 
     _show_progress(stack, console, "submissions evaluated", len(MINERS), completed)
