@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from devnet_helpers import RunningDevnet, new_wallet, running_devnet
+from made_sketches import drawn, model, noise
 from round_subnet import RULES, Subnet
 from service_helpers import run_sql
 from service_processes import ADMIN_KEY, running_api
@@ -49,6 +50,36 @@ def test_a_round_is_drawn_seeded_scored_and_published(subnet: Subnet) -> None:
     # The same weights: the later one is a copy of the first.
     assert outcome.decided[first.id].weight == 1.0
     assert outcome.decided[second.id].verdict == "copy"
+
+
+def test_a_near_copy_is_held_with_the_evidence_published(subnet: Subnet) -> None:
+    original, copy, other = (subnet.commit(name) for name in ("original", "copy", "other"))
+    number = subnet.next_round()
+    subnet.keep()
+    subnet.advance_to(number * LENGTH + RULES.seed_delay)
+    subnet.keep()
+    subnet.bench.work(_with_own_weights())
+    difference = drawn(1, 0.05)
+    for submission, numbers in (
+        (original, difference),
+        (copy, difference + noise(1, 1.0)),
+        (other, drawn(2, 0.05)),
+    ):
+        run_sql(
+            subnet.bench.dsn,
+            "INSERT INTO sketches (submission_id, competition_id, weights, behaviour)"
+            " VALUES (%s, 'tts', %s, %s)",
+            submission.id,
+            *(sketch.model_dump_json() for sketch in model(numbers)),
+        )
+    subnet.keep()
+    standings = subnet.published(number).standings
+    assert [s.state for s in standings] == ["counts", "held", "counts"]
+    [near] = standings[1].near_copies
+    assert near.submission_id == original.id
+    outcome = newest_outcome(subnet.ledger)
+    assert outcome.decided[copy.id].verdict == "held"
+    assert outcome.decided[copy.id].weight is None
 
 
 def test_nobody_knows_the_prompts_before_the_seed_block_is_final(subnet: Subnet) -> None:
