@@ -46,6 +46,8 @@ from voice_validation_api.launchers.docker_paths import OUTPUT, contained, engin
 EVALUATOR_IMAGE: Final = "speech"
 POLL_SECONDS: Final = 0.2
 SWEEP_SECONDS: Final = 60.0
+STOP_SECONDS: Final = 120.0
+"""From the first kill. The engine itself waits for some ten seconds of it each time."""
 
 
 class DockerLauncher:
@@ -159,14 +161,22 @@ class DockerLauncher:
         return state
 
     def _stop(self, container: str) -> dict[str, Any]:
-        """Kill what still runs; how it ended."""
-        try:
-            self._client.api.kill(container)
-        except APIError as error:
-            # 409: it has ended by itself.
-            if error.status_code != 409:
-                raise
-        return self._state(container)
+        """Kill what still runs and see it gone; how it ended. Raises EngineError."""
+        deadline = time.monotonic() + STOP_SECONDS
+        while True:
+            refusal: APIError | None = None
+            try:
+                self._client.api.kill(container)
+            except APIError as error:
+                # It has ended by itself (409), or a thousand processes take longer to die than the
+                # engine waits for (500): what counts is whether it runs.
+                refusal = error
+            state = self._state(container)
+            if not state["Running"]:
+                return state
+            if time.monotonic() > deadline:
+                raise EngineError(f"{container} still runs after {STOP_SECONDS:.0f} s: {refusal}")
+            time.sleep(POLL_SECONDS)
 
     def _copy_out(self, keeper: str, job: Job) -> None:
         """Fill ``job.out``. Raises OutputTooLargeError."""
