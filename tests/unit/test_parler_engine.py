@@ -154,6 +154,16 @@ def test_submission_that_the_base_model_does_not_suit_is_refused(
     assert caught.value.code is FailureCode.CONFIG_INVALID
 
 
+def test_another_number_of_decoder_layers_than_the_base_models_is_refused(
+    model_dir: Path, tmp_path: Path
+) -> None:
+    make_miniature(tmp_path, seed=1)
+    edit_json(tmp_path / "config.json", lambda c: c["decoder"].update(num_hidden_layers=9))
+    with pytest.raises(ScoringError, match="stack of decoder layers has size") as caught:
+        ParlerEngine.load(tmp_path, device="cpu", base_dir=model_dir)
+    assert caught.value.code is FailureCode.CONFIG_INVALID
+
+
 def test_shards_load_as_one_file_does(engine: ParlerEngine, tmp_path: Path) -> None:
     make_miniature(tmp_path, seed=1)
     tensors = load_file(tmp_path / "model.safetensors")

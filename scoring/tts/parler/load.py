@@ -195,9 +195,11 @@ class _Base:
 
 
 def _check_fits(config: ParlerConfig, base: _Base) -> None:
-    """Refuse a submission that the base model's tokenizer, codec or settings do not suit."""
+    """Refuse a submission that the base model's tokenizer, codec or settings do not suit, or that
+    cannot be told from a copy: weights are compared layer by layer."""
     decoder, base_decoder = config.decoder, base.config.decoder
     for name, own, needed_by_base in (
+        ("stack of decoder layers", decoder.num_hidden_layers, base_decoder.num_hidden_layers),
         ("decoder codebooks", decoder.num_codebooks, base_decoder.num_codebooks),
         ("decoder vocabulary", decoder.vocab_size, base_decoder.vocab_size),
         ("prompt vocabulary", config.prompt_vocab_size, base.config.prompt_vocab_size),
