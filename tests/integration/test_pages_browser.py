@@ -77,6 +77,7 @@ def browser() -> Iterator[Browser]:
             pytest.fail("REQUIRE_BROWSER is set and there is no chromium: apt-get install chromium")
         pytest.skip("no chromium on this machine: apt-get install chromium")
     # Its own sandbox refuses to run for root, as which containers of CI work.
+    expect.set_options(timeout=20_000)
     flags = ["--no-sandbox"] if os.geteuid() == 0 else []
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=program, args=flags)
@@ -304,18 +305,16 @@ def test_pages_are_accessible_fit_and_are_kept_as_pictures(
         "form": "/miners",
         "progress": "/progress",
     }
+    page = site.open("/", size)
+    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
     for name, path in paths.items():
-        page = site.open("/openapi.json", size)
-        page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
         page.goto(site.url + path)
-        page.wait_for_load_state("load")
         found = Axe().run(page).response["violations"]
         faults = [(one["id"], one["nodes"][0]["html"]) for one in found if _is_serious(one)]
         assert faults == [], name
         width = page.evaluate("document.documentElement.scrollWidth")
         assert width <= SIZES[size][0], f"{name} is {width} wide"
         page.screenshot(path=SCREENSHOTS / f"{name}-{size}-{scheme}.png", full_page=True)
-        page.close()
 
 
 def _is_serious(violation: dict[str, object]) -> bool:
