@@ -82,6 +82,7 @@ def _run(num_prompts: int, console: Console, *, serve: bool) -> None:
         _say(console, "starting the rehearsal chain, the hub, Postgres and the API")
         for program in (programs.devnet(), programs.hub(), programs.api()):
             stack.start(program)
+        stack.wait_for_line("devnet", "rehearsal chain at")
         validator = chain.join(VALIDATOR, stake=VALIDATOR_STAKE)
         stack.start(programs.model_queue())
         for miner in MINERS:

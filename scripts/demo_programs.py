@@ -81,8 +81,7 @@ class Programs:
         """The chain."""
         port, root = str(self.devnet_port), str(self.state / "devnet")
         argv = (f"{ROOT}/scripts/devnet.py", "--port", port, "--root", root)
-        # To a plain request it answers that it speaks websocket.
-        return Service("devnet", argv, f"http://127.0.0.1:{port}")
+        return Service("devnet", argv, None)
 
     def hub(self) -> Service:
         """The model hub."""
