@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import fsspec
+import httpx2
 from moto.server import ThreadedMotoServer
 
 BUCKET = "clips"
@@ -60,6 +61,8 @@ def running_object_store() -> Iterator[ObjectStore]:
     try:
         host, port = server.get_host_and_port()
         store = ObjectStore(f"http://{host}:{port}")
+        # Every such server of one process shows the same objects.
+        httpx2.post(f"{store.url}/moto-api/reset").raise_for_status()
         store.make_bucket()
         yield store
     finally:

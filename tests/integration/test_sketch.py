@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from miniatures import edit_json, edit_tensors
 
 from benchmarks.disguises import alterations
 from benchmarks.disguises.cases import Pair, Workshop
@@ -129,30 +128,6 @@ def test_an_evaluation_without_one_does_not(workshop: Workshop) -> None:
     info = sketched(load_synthesiser(asked), ask_base(asked)).info
 
     assert (info.sketch, info.behaviour) == (None, None)
-
-
-def test_a_model_with_a_layer_more_shows_its_behaviour_only(workshop: Workshop) -> None:
-    directory = workshop.published(workshop.base)
-
-    def doubled(tensors: dict[str, object]) -> None:
-        for name in [n for n in tensors if ".layers.1." in n]:
-            tensors[name.replace(".layers.1.", ".layers.2.")] = tensors[name]
-
-    edit_tensors(directory, doubled)
-    edit_json(
-        directory / "config.json",
-        lambda config: config["decoder"].update(num_hidden_layers=3),
-    )
-    asked = request(directory, workshop.folder / "base")
-
-    info = sketched(load_synthesiser(asked), ask_base(asked)).info
-
-    edit_json(
-        directory / "config.json",
-        lambda config: config["decoder"].update(num_hidden_layers=2),
-    )
-    assert info.sketch is None
-    assert info.behaviour is not None
 
 
 def test_a_model_whose_numbers_overflow_has_no_answers(workshop: Workshop) -> None:

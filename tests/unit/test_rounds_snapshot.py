@@ -65,7 +65,9 @@ UNSCORED = replace(
 
 
 def standing_of(entry: Entry, protocol: tuple[str, str] = PROTOCOL):  # type: ignore[no-untyped-def]
-    snapshot = snapshot_of(RUNNING, [entry], protocol=protocol, previous=None, closed_block=21_700)
+    snapshot = snapshot_of(
+        RUNNING, [entry], protocol=protocol, previous=None, near_copies={}, closed_block=21_700
+    )
     return snapshot.standings[0]
 
 
@@ -78,7 +80,7 @@ def test_a_score_is_published_with_those_of_its_prompts() -> None:
 def test_the_round_names_the_one_before() -> None:
     previous = PreviousRound(number=2, digest="e" * 64)
     snapshot = snapshot_of(
-        RUNNING, [SCORED], protocol=PROTOCOL, previous=previous, closed_block=21_700
+        RUNNING, [SCORED], protocol=PROTOCOL, previous=previous, near_copies={}, closed_block=21_700
     )
     assert snapshot.previous == previous
     assert snapshot.seed == RUNNING.seed

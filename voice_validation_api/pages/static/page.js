@@ -184,8 +184,12 @@ async function follow() {
   following = false;
 }
 
+// A browser has few connections for one site, so pages that nobody sees give theirs back.
+let source = null;
+
 function listen() {
-  const source = new EventSource(document.body.dataset.events);
+  if (source || document.hidden) return;
+  source = new EventSource(document.body.dataset.events);
   source.addEventListener("message", ({ data }) => {
     newest = data;
     root.dataset.listening = "1";
@@ -193,9 +197,20 @@ function listen() {
   });
   source.addEventListener("error", () => {
     // Where there was no place, the browser does not ask again by itself.
-    if (source.readyState === EventSource.CLOSED) setTimeout(listen, 60_000);
+    if (source?.readyState === EventSource.CLOSED) {
+      source = null;
+      setTimeout(listen, 60_000);
+    }
   });
 }
 
+function pause() {
+  source?.close();
+  source = null;
+}
+
 enhance(document);
-if (document.querySelector("[data-live]")) listen();
+if (document.querySelector("[data-live]")) {
+  listen();
+  document.addEventListener("visibilitychange", () => (document.hidden ? pause() : listen()));
+}
