@@ -46,6 +46,7 @@ from voice_validation_api.launchers.docker_paths import OUTPUT, contained, engin
 EVALUATOR_IMAGE: Final = "speech"
 POLL_SECONDS: Final = 0.2
 SWEEP_SECONDS: Final = 60.0
+START_TRIES: Final = 3
 STOP_SECONDS: Final = 120.0
 """From the first kill. The engine itself waits for some ten seconds of it each time."""
 
@@ -73,11 +74,11 @@ class DockerLauncher:
         with engine_errors("running an evaluation"), ExitStack() as running:
             running.enter_context(self._volume(volume_arguments(job, place)))
             keeper = running.enter_context(self._container(keeper_arguments(job, place)))
-            self._client.api.start(keeper)
+            self._start(keeper)
             arguments = evaluator_arguments(job, place, machine_memory=self._machine_memory)
             evaluator = running.enter_context(self._container(arguments))
             started = time.monotonic()
-            self._client.api.start(evaluator)
+            self._start(evaluator)
             ending = self._watch(evaluator, interrupted, started + job.limits.wall_seconds)
             seconds = time.monotonic() - started
             state = self._stop(evaluator)
@@ -146,6 +147,17 @@ class DockerLauncher:
             yield container.id
         finally:
             self._client.api.remove_container(container.id, v=True, force=True)
+
+    def _start(self, container: str) -> None:
+        """Start it. A busy engine may lose the process that it has prepared (500, "cannot start a
+        stopped process"): then nothing of it has run, and it is asked again."""
+        for tries_left in reversed(range(START_TRIES)):
+            try:
+                self._client.api.start(container)
+                return
+            except APIError as error:  # noqa: PERF203 - to try again is the point
+                if not tries_left or not error.is_server_error():
+                    raise
 
     def _watch(self, container: str, interrupted: Callable[[], bool], deadline: float) -> Ending:
         while self._state(container)["Running"]:
