@@ -30,6 +30,7 @@ from utilities.chain_wallets import WalletError, open_wallet
 from utilities.hub import Hub
 from utilities.logs import configure_logging
 from utilities.model_reference import TTS
+from utilities.redaction import secrets_of
 from voice_validation_api.copies_ledger import CopyLedger
 from voice_validation_api.database import DatabaseUnavailableError
 from voice_validation_api.database_access import open_database
@@ -37,7 +38,7 @@ from voice_validation_api.persistence import Backoff
 from voice_validation_api.postgres import NO_USABLE_DATABASE
 from voice_validation_api.rounds.keeper import Keeper
 from voice_validation_api.rounds.ledger import RoundLedger
-from voice_validation_api.settings import KeeperSettings
+from voice_validation_api.settings import KeeperSettings, wrong_settings
 from voice_validation_api.wakeup import Stop
 
 EXIT_SETTINGS, EXIT_DATABASE, EXIT_WALLET = 2, 3, 4
@@ -50,11 +51,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         settings = _settings(argv)
     except ValidationError as error:
-        for problem in error.errors():
-            name = ".".join(str(part) for part in problem["loc"])
-            sys.stderr.write(f"wrong setting {name}: {problem['msg']}\n")
+        sys.stderr.write(wrong_settings(error))
         return EXIT_SETTINGS
-    configure_logging(settings.log_level, settings.log_format)
+    configure_logging(settings.log_level, settings.log_format, secrets=secrets_of(settings))
     stop = Stop()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

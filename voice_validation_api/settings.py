@@ -6,10 +6,19 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from utilities.logs import LogFormat
+
+
+def wrong_settings(error: ValidationError) -> str:
+    """What is wrong with a program's settings, a line each."""
+    lines = [
+        f"wrong setting {'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}\n"
+        for problem in error.errors()
+    ]
+    return "".join(lines)
 
 
 class ServiceSettings(BaseSettings):

@@ -37,7 +37,7 @@ from voice_validation_api.metrics import metrics_served, new_registry
 from voice_validation_api.metrics_worker import WorkerCollector, WorkerMetrics
 from voice_validation_api.model_cache import ModelCache
 from voice_validation_api.postgres import NO_USABLE_DATABASE
-from voice_validation_api.settings import WorkerSettings
+from voice_validation_api.settings import WorkerSettings, wrong_settings
 from voice_validation_api.wakeup import Stop
 from voice_validation_api.worker import PAUSE_REASONS, Stops, Worker
 from voice_validation_api.worker_parts import SharedParts, make_worker
@@ -54,9 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         settings = _settings(argv)
     except ValidationError as error:
-        for problem in error.errors():
-            name = ".".join(str(part) for part in problem["loc"])
-            sys.stderr.write(f"wrong setting {name}: {problem['msg']}\n")
+        sys.stderr.write(wrong_settings(error))
         return EXIT_SETTINGS
     configure_logging(settings.log_level, settings.log_format, secrets=secrets_of(settings))
     # Until there is something to finish, a signal just ends the program, which cleans up.

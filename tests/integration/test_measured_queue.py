@@ -6,27 +6,16 @@ from datetime import timedelta
 
 import pytest
 from prometheus_client import CollectorRegistry
+from queue_helpers import SCORE
 from service_helpers import new_submission, run_sql
 
 from voice_validation_api.database import Database
 from voice_validation_api.failures import ServiceCode
 from voice_validation_api.measured_queue import MeasuredQueue
 from voice_validation_api.metrics_worker import WorkerMetrics
-from voice_validation_api.records import Claim, Score
+from voice_validation_api.records import Claim
 from voice_validation_api.store import Store
 from voice_validation_api.submission_queue import LeaseLostError
-
-SCORE = Score(
-    protocol="a" * 64,
-    prompts_digest="b" * 64,
-    score=0.5,
-    low=0.4,
-    high=0.6,
-    wer=0.1,
-    human_likeness=0.5,
-    scored=2,
-    unscored=0,
-)
 
 
 @pytest.fixture

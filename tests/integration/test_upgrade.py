@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from psycopg2.extensions import make_dsn
-from queue_helpers import insert_waiting
+from queue_helpers import SCORE, insert_waiting
 from service_helpers import run_sql
 from service_processes import REPOSITORY_ROOT
 
@@ -21,24 +21,13 @@ from voice_validation_api import migrations
 from voice_validation_api.database import Database
 from voice_validation_api.failures import ServiceCode
 from voice_validation_api.migrations import migrate
-from voice_validation_api.records import Claim, Score
+from voice_validation_api.records import Claim
 from voice_validation_api.status import SubmissionStatus
 from voice_validation_api.store import Store
 from voice_validation_api.submission_queue import SubmissionQueue
 
 FIRST_WITH_WORKERS = 4
 """The migration that brought the functions that workers call."""
-SCORE = Score(
-    protocol="a" * 64,
-    prompts_digest="b" * 64,
-    score=0.5,
-    low=0.4,
-    high=0.6,
-    wer=0.1,
-    human_likeness=0.5,
-    scored=2,
-    unscored=0,
-)
 SURFACE = """
     SELECT p.oid::regprocedure::text, p.prorettype::regtype::text, p.proretset
     FROM pg_proc p WHERE p.pronamespace = 'worker_api'::regnamespace

@@ -2,15 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
-
 from devnet_commitments import read_info  # a script's sibling
 from devnet_extrinsic import (
     MAX_EXTRINSIC_BYTES,
@@ -19,6 +11,8 @@ from devnet_extrinsic import (
     parse_extrinsic,
 )
 from devnet_scale import MalformedScaleError, Reader, sequence, sized
+from hypothesis import given
+from hypothesis import strategies as st
 
 SIGNED_BY_ID = b"\x84\x00" + bytes(32) + b"\x01" + bytes(64)
 

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
+from devnet_scale import MalformedScaleError, Reader, compact, sequence, sized, uint
 from hypothesis import given
 from hypothesis import strategies as st
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
-
-from devnet_scale import MalformedScaleError, Reader, compact, sequence, sized, uint
 
 
 @pytest.mark.parametrize(

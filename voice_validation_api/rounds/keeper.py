@@ -110,12 +110,11 @@ class Keeper:
         return True
 
     def _close(self, running: RunningRound, head: int) -> bool:
-        over = head >= running.end_block
-        if not over and not all(e.is_settled for e in self.ledger.entries(running.number)):
-            return False
-        if taken := self.ledger.take_back(running.number):
+        if head >= running.end_block and (taken := self.ledger.take_back(running.number)):
             log.warning("round %d is over: %d evaluations taken back", running.number, taken)
         entries = self.ledger.entries(running.number)
+        if head < running.end_block and not all(entry.is_settled for entry in entries):
+            return False
         protocol = protocol_of(entries)
         if protocol is None:
             self._void(running, "nobody has a score")
