@@ -36,11 +36,17 @@ _REPUBLISH = "Publish the checkpoint again with save_pretrained(..., safe_serial
 
 @dataclass(frozen=True)
 class Weights:
-    """Tensors in float32 on the device asked for, and the digest of everything in the files."""
+    """Tensors on the device and in the dtypes asked for, and the digest of everything in the
+    files."""
 
     tensors: dict[str, Tensor]
     digest: str
     skipped: tuple[str, ...]
+
+
+def as_float32(_name: str) -> torch.dtype:
+    """The ``dtype`` of `read_weights` that loads every tensor in float32."""
+    return torch.float32
 
 
 def read_weights(
@@ -49,13 +55,14 @@ def read_weights(
     expected: Callable[[AbstractSet[str]], Shapes],
     skip: Callable[[str], bool],
     keep: Callable[[str], bool],
+    dtype: Callable[[str], torch.dtype],
     device: torch.device,
 ) -> Weights:
     """Load a checkpoint, single or sharded, from ``model_dir``.
 
     ``expected`` maps the names found to the names and shapes that there must be. Tensors that
     ``skip`` picks are hashed and not looked at; of the others those that ``keep`` rejects are
-    checked and dropped.
+    checked and dropped. ``dtype`` names the dtype that the tensor of a name shall have once loaded.
 
     Raises ScoringError: WEIGHTS_MISSING, WEIGHTS_NOT_SAFETENSORS, WEIGHTS_UNREADABLE,
     TENSOR_MISMATCH, TENSOR_NOT_FINITE.
@@ -67,7 +74,7 @@ def read_weights(
             located = merge_headers(files)
             wanted = [entry for entry, _ in located if not skip(entry.name)]
             _check_headers(wanted, expected({entry.name for entry in wanted}))
-            return _stream(located, skip, keep, device)
+            return _stream(located, skip, keep, dtype, device)
     except SafetensorsError as error:
         raise ScoringError(FailureCode.WEIGHTS_UNREADABLE, str(error), _REPUBLISH) from error
     except OSError as error:
@@ -115,6 +122,7 @@ def _stream(
     located: list[tuple[TensorEntry, BinaryIO]],
     skip: Callable[[str], bool],
     keep: Callable[[str], bool],
+    dtype: Callable[[str], torch.dtype],
     device: torch.device,
 ) -> Weights:
     hasher = WeightsHasher(len(located))
@@ -137,7 +145,7 @@ def _stream(
                 "Publish a checkpoint from before training diverged.",
             )
         if keep(entry.name):
-            tensors[entry.name] = tensor.to(device=device, dtype=torch.float32)
+            tensors[entry.name] = tensor.to(device=device, dtype=dtype(entry.name))
     return Weights(tensors, hasher.hexdigest(), tuple(skipped))
 
 
