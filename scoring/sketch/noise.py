@@ -56,16 +56,14 @@ def with_noise(model: LoadedModel) -> LoadedModel:
 
 def _noisy(part: Any, random: torch.Generator) -> Any:
     if isinstance(part, Linear):
-        return _NoisyLinear(part.weight, part.packed, _size(part.weight), random)
+        return _NoisyLinear(part.weight, part.packed, _size(part.plain()), random)
     if isinstance(part, Norm):
         return Norm(_noisy(part.weight, random), _noisy(part.bias, random))
     return part + _size(part) * _normal(part, random)
 
 
 def _size(weight: Tensor) -> float:
-    # A packed matrix has to be laid out anew to be looked at.
-    plain = weight.to_dense() if weight.is_mkldnn else weight
-    return NOISE * float(torch.linalg.vector_norm(plain)) / math.sqrt(plain.numel())
+    return NOISE * float(torch.linalg.vector_norm(weight)) / math.sqrt(weight.numel())
 
 
 def _normal(like: Tensor, random: torch.Generator) -> Tensor:

@@ -27,13 +27,13 @@ class KeyValueCache:
     def allocate(
         cls, config: DecoderConfig, heads: int, rows: int, positions: int, like: Tensor
     ) -> KeyValueCache:
-        """A cache of zeros in float32 on the device of ``like``."""
+        """A cache of zeros with the dtype and device of ``like``."""
         shape = (config.num_hidden_layers, rows, 2 * heads, positions, config.head_dim)
-        if like.device.type == "cpu":
+        if like.device.type == "cpu" and like.dtype == torch.float32:
             # numpy asks the kernel for huge pages and torch does not: that saves a twentieth of
             # a step.
             return cls(torch.from_numpy(np.zeros(shape, np.float32)))
-        return cls(like.new_zeros(shape, dtype=torch.float32))
+        return cls(like.new_zeros(shape))
 
     def row(self, index: int) -> KeyValueCache:
         """A view of one row, kept as a batch of one."""
@@ -107,12 +107,6 @@ class Memory:
             torch.ones(rows, dtype=torch.int64, device=like.device),
             torch.zeros(slots, dtype=torch.int64, device=like.device),
         )
-
-    def of_slot(self, slot: int) -> Memory:
-        """What one slot hears, as a memory of one row and one slot."""
-        row = int(self.row_of_slot[slot])
-        alone = self.row_of_slot.new_zeros(1)
-        return Memory(self.cache.row(row), self.filled[row : row + 1], alone)
 
     def sight(self, inputs: Tensor) -> Sight:
         """What the ``inputs`` (slots, queries, hidden) of one pass hear."""

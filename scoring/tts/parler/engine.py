@@ -217,24 +217,24 @@ class ParlerEngine:
     @torch.inference_mode()
     def _prepare(self, request: SpeakRequest, encoded: dict[str, Tensor]) -> GenerationInput:
         model = self._model
-        prompt_ids = self._ids(request.text)
+        prompt = model.tokenizer.encode(request.text)
         if request.description not in encoded:
-            ids = self._ids(request.description)
+            ids = self._ids(model.tokenizer.encode(request.description))
             hidden = model.text_encoder(input_ids=ids).last_hidden_state
             encoded[request.description] = model.decoder.described(hidden)
-        available = columns_available(model.config, prompt_ids.shape[1])
+        available = columns_available(model.config, len(prompt))
         shortest = 2 * model.config.decoder.num_codebooks - 1
         if available < shortest:
             raise TextError("the text leaves no room for audio among the model's positions")
-        states = model.decoder.memory_states(encoded[request.description], prompt_ids)
+        states = model.decoder.memory_states(encoded[request.description], self._ids(prompt))
         longest = min(available, model.settings.max_length)
         if math.isfinite(request.max_seconds):
             frames = int(request.max_seconds * model.codec.config.frame_rate)
             longest = min(longest, max(shortest, frames + model.config.decoder.num_codebooks))
-        return GenerationInput(states, prompt_ids, request.seed, longest)
+        return GenerationInput(states, np.array(prompt, np.int64), request.seed, longest)
 
-    def _ids(self, text: str) -> Tensor:
-        return torch.tensor([self._model.tokenizer.encode(text)], device=self._device)
+    def _ids(self, tokens: Sequence[int]) -> Tensor:
+        return torch.tensor([tokens], device=self._device)
 
     def _voice(self, index: int, generated: Generated) -> Spoken:
         if generated.failure is not None:

@@ -6,29 +6,32 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from scoring.tts.parler.attention import KeyValueCache, Memory
 from scoring.tts.parler.config import MAX_POSITIONS, ParlerConfig
 from scoring.tts.parler.model import ParlerDecoder
+from scoring.tts.parler.recording import Recorded
 from scoring.tts.parler.settings import GenerationSettings
-from scoring.tts.parler.slots import Generated, Slots
+from scoring.tts.parler.slots import Counts, Generated, Slots
 
-# Caches are read in steps of this many positions, so that short sequences cost little.
+# Caches are read, and first passes made, in steps of this many positions.
 _CACHE_STEP = 16
 
 
 @dataclass(frozen=True)
 class GenerationInput:
     """One request: what cross-attention reads, (1, positions, hidden), the tokens of the text,
-    (1, positions), the seed of its own random stream, and its cap in columns.
+    (positions,), the seed of its own random stream, and its cap in columns.
 
     Requests that hear the very same tensor share its keys and values.
     """
 
     memory_states: Tensor
-    prompt_ids: Tensor
+    prompt: NDArray[np.int64]
     seed: int
     max_length: int
 
@@ -49,8 +52,7 @@ class Room:
     ) -> Room:
         """Room for any ``slots`` of the requests at a time."""
         positions = max(
-            _prefix_length(config, request.prompt_ids.shape[1]) + request.max_length
-            for request in requests
+            _prefix_length(config, len(request.prompt)) + request.max_length for request in requests
         )
         distinct = {id(request.memory_states) for request in requests}
         heard = max(request.memory_states.shape[1] for request in requests)
@@ -109,13 +111,17 @@ class _Batch:
         self._codebook_size = generator.codebook_size
         config, like = self._model.config, self._model.like
         room = Room.for_requests(requests, config, generator.slots)
+        heads = config.decoder.num_key_value_heads
         self._cache = KeyValueCache.allocate(
-            config.decoder, config.decoder.num_key_value_heads, room.slots, room.positions, like
+            config.decoder, heads, room.slots, room.positions, like
         )
+        # What `step` looks at of it: a recording must always look at the same.
+        self._reach = self._cache
         self._memory = Memory.allocate(config.decoder, room.memories, room.slots, room.heard, like)
         # What each row of the memory holds, and how many busy slots hear it.
         self._held: list[Tensor | None] = [None] * room.memories
         self._hearers = [0] * room.memories
+        self._row_of_slot = [0] * room.slots
         self.slots = Slots(
             generator.settings,
             count=room.slots,
@@ -123,36 +129,62 @@ class _Batch:
             columns=max(2, *(request.max_length for request in requests)),
             device=like.device,
         )
+        longest = max(_first_inputs(config, len(r.prompt), like.device) for r in requests)
+        # Where first passes leave keys and values: a recording always writes to the same place.
+        self._fresh = KeyValueCache.allocate(config.decoder, heads, 1, longest, like)
+        self._first: dict[int, Recorded] = {}
+        self._next = Recorded(self._choose_next, like.device)
 
     def start(self, slot: int, index: int, request: GenerationInput) -> None:
         """Take a request into a free slot and choose its first column.
 
         It is done alone: in a batch with others its rounding would depend on their lengths.
         """
-        model, ids = self._model, request.prompt_ids
-        prefix = _prefix_length(model.config, ids.shape[1])
+        config, device = self._model.config, self._model.like.device
+        prefix = _prefix_length(config, len(request.prompt))
         self.slots.begin(
             slot, index=index, prefix=prefix, max_length=request.max_length, seed=request.seed
         )
-        self._hear(slot, request.memory_states)
+        row = self._hear(slot, request.memory_states)
+        inputs = _first_inputs(config, len(request.prompt), device)
+        # Padding is the last token again: its place is written anew before anything sees it.
+        prompt = np.pad(request.prompt[:prefix], (0, inputs - 1 - prefix), mode="edge")
+        first = self._first.setdefault(inputs, Recorded(self._begin, device))
+        logits = first(np.concatenate(([row, prefix], prompt)))
         cache = self._cache.row(slot)
         cache.clear()
-        start = ids.new_full(
-            (1, model.config.decoder.num_codebooks, 1), self.slots.settings.bos_token_id
-        )
-        inputs = model.prefix(ids, start)
-        positions = torch.arange(inputs.shape[1], device=inputs.device)[None]
-        reach = cache.first(_round_up(inputs.shape[1]))
-        logits = model(inputs, positions, reach, self._memory.of_slot(slot))
-        self.slots.choose(logits, first=slot)
+        cache.first(inputs).keys_values.copy_(self._fresh.first(inputs).keys_values)
+        rows = slice(slot, slot + 1)
+        counts = Counts.unpacked(torch.from_numpy(self.slots.counts(rows)).to(device))
+        self.slots.advance(self.slots.choose(logits, counts, rows), rows)
 
     def step(self) -> None:
         """Choose the next column of every slot."""
-        positions = self.slots.positions()
-        reach = self._cache.first(_round_up(int(positions.max()) + 1))
-        inputs = self._model.embed(self.slots.newest())
-        places = torch.from_numpy(positions).to(inputs.device)[:, None]
-        self.slots.choose(self._model(inputs, places, reach, self._memory))
+        if self._model.like.device.type == "cpu":
+            self._reach = self._cache.first(_round_up(int(self.slots.positions().max()) + 1))
+        self.slots.advance(self._next(self.slots.counts()))
+
+    def _begin(self, packed: Tensor) -> Tensor:
+        """The logits of a request's start column, (1, codebooks, vocabulary).
+
+        ``packed`` is the memory's row, the start column's position, and all prompt tokens, of
+        which those from that position on are padding.
+        """
+        row, prefix, prompt = packed[:1], packed[1:2], packed[None, 2:]
+        codebooks = self._model.config.decoder.num_codebooks
+        start = prompt.new_full((1, codebooks, 1), self.slots.settings.bos_token_id)
+        inputs = self._model.prefix(prompt, start)
+        place = torch.arange(inputs.shape[1] - 1, device=prompt.device)
+        positions = torch.cat((place + (place >= prefix), prefix))[None]
+        heard = Memory(self._memory.cache, self._memory.filled, row)
+        return self._model(inputs, positions, self._fresh.first(inputs.shape[1]), heard)
+
+    def _choose_next(self, packed: Tensor) -> Tensor:
+        """One step of every slot, from `Slots.counts` to the flags that `Slots.advance` reads."""
+        counts = Counts.unpacked(packed)
+        inputs = self._model.embed(self.slots.newest(counts))
+        logits = self._model(inputs, counts.positions, self._reach, self._memory)
+        return self.slots.choose(logits, counts)
 
     def so_far(self, slot: int) -> Generated:
         """What the request in ``slot`` has come to."""
@@ -160,20 +192,23 @@ class _Batch:
 
     def finish(self, slot: int) -> Generated:
         """Take a finished request out of its slot."""
-        self._hearers[int(self._memory.row_of_slot[slot])] -= 1
+        self._hearers[self._row_of_slot[slot]] -= 1
         generated = self.so_far(slot)
         self.slots.busy[slot] = self.slots.done[slot] = False
         return generated
 
-    def _hear(self, slot: int, states: Tensor) -> None:
-        """Let a slot hear ``states``, which are remembered unless some row holds them."""
+    def _hear(self, slot: int, states: Tensor) -> int:
+        """Let a slot hear ``states``, which are remembered unless some row holds them. Gives the
+        row."""
         row = next((r for r, held in enumerate(self._held) if held is states), None)
         if row is None:
             row = self._hearers.index(0)
             self._model.remember(states, self._memory, row)
             self._held[row] = states
         self._hearers[row] += 1
+        self._row_of_slot[slot] = row
         self._memory.row_of_slot[slot] = row
+        return row
 
 
 def columns_available(config: ParlerConfig, prompt_tokens: int) -> int:
@@ -190,6 +225,17 @@ def columns_available(config: ParlerConfig, prompt_tokens: int) -> int:
 def _prefix_length(config: ParlerConfig, prompt_tokens: int) -> int:
     """Cache positions before the start column."""
     return 0 if config.prompt_cross_attention else prompt_tokens
+
+
+def _first_inputs(config: ParlerConfig, prompt_tokens: int, device: torch.device) -> int:
+    """How many inputs the first pass of a request has, padding included."""
+    inputs = _prefix_length(config, prompt_tokens) + 1
+    # On a GPU each number of inputs is recorded once, so there are few of them.
+    if device.type == "cpu" or config.prompt_cross_attention:
+        return inputs
+    if config.decoder.rope_embeddings:
+        return _round_up(inputs)
+    return min(_round_up(inputs), config.decoder.max_position_embeddings)
 
 
 def _round_up(positions: int) -> int:

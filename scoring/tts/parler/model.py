@@ -48,8 +48,8 @@ class ParlerDecoder:
     def described(self, encoded: Tensor) -> Tensor:
         """The text encoder's output for a description, (1, positions, width), as cross-attention
         reads it: (1, positions, hidden)."""
-        projection = self.parameters.projection
-        return encoded if projection is None else F.linear(encoded, *projection)
+        projection, heard = self.parameters.projection, encoded.to(self.like.dtype)
+        return heard if projection is None else F.linear(heard, *projection)
 
     def memory_states(self, described: Tensor, prompt_ids: Tensor) -> Tensor:
         """All that cross-attention reads, (1, positions, hidden).

@@ -1,14 +1,16 @@
 """What is known of the requests in progress: one row per slot, and the rules of choosing tokens.
 
 A request's tokens form a grid of (codebooks, columns). Column 0 is the start token. The rules are
-those of parler-tts 0.2.3 for a single prompt, whatever the other slots hold. Counts that follow
-from no token live in numpy arrays on the host, so that reading them waits for no device.
+those of parler-tts 0.2.3 for a single prompt, whatever the other slots hold.
+
+Tokens and what follows from them live on the device; counts that follow from no token live in numpy
+arrays on the host, so that reading them waits for no device. A step takes the counts as one tensor
+and gives flags as another, and in between neither side waits for the other.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,12 +21,15 @@ from scoring.tts.parler.delay import delayed, undelayed
 from scoring.tts.parler.sampling import drawn, warped
 from scoring.tts.parler.settings import GenerationSettings
 
+EVERY = slice(None)
+"""All slots."""
+
 
 @dataclass(frozen=True)
 class Generated:
-    """What a request came to. ``codes`` is (codebooks, frames), all within the codec's codebooks;
-    ``columns`` counts the grid, ``done`` says that this is all, ``truncated`` that the cap ended
-    it, ``failure`` that its logits were not finite."""
+    """What a request came to. ``codes`` is (codebooks, frames) on the host, all within the codec's
+    codebooks; ``columns`` counts the grid, ``done`` says that this is all, ``truncated`` that the
+    cap ended it, ``failure`` that its logits were not finite."""
 
     index: int
     codes: Tensor
@@ -32,6 +37,26 @@ class Generated:
     done: bool
     truncated: bool
     failure: str | None
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What the host knows of slots before a step, as tensors (slots, 1) on the device.
+
+    ``columns`` counts those there are, ``positions`` says where the newest goes in the cache, and
+    ``early`` (bool) that it is too soon for an end.
+    """
+
+    columns: Tensor
+    max_length: Tensor
+    positions: Tensor
+    early: Tensor
+
+    @classmethod
+    def unpacked(cls, counts: Tensor) -> Counts:
+        """From `Slots.counts`, (4, slots), brought to the device."""
+        columns, max_length, positions, early = counts[..., None]
+        return cls(columns, max_length, positions, early.bool())
 
 
 class Slots:
@@ -85,24 +110,30 @@ class Slots:
         """Where each slot's newest column goes in the cache, (slots,); 0 for an idle one."""
         return np.where(self.busy, self._prefix + self.columns - 1, 0)
 
-    def newest(self) -> Tensor:
-        """The newest column of each slot as the model sees it, (slots, 1, codebooks)."""
-        column = self._on_device(self.columns - 1)
-        ids = self._grid.gather(2, column.expand_as(self._ended)[..., None])[..., 0]
-        return delayed(ids, column, self._on_device(self._max_length), self.settings)[:, None]
+    def counts(self, rows: slice = EVERY) -> NDArray[np.int64]:
+        """What `newest` and `choose` need to know of the ``rows``, (4, slots); see `Counts`."""
+        columns = self.columns[rows]
+        early = columns <= self.settings.min_new_tokens
+        return np.stack((columns, self._max_length[rows], self.positions()[rows], early))
 
-    def choose(self, logits: Tensor, *, first: int = 0) -> None:
-        """Write the next column of the slots from ``first`` on, whose logits these are: (slots,
-        codebooks, vocabulary). The logits are used up.
+    def newest(self, counts: Counts) -> Tensor:
+        """The newest column of each slot as the model sees it, (slots, 1, codebooks)."""
+        column = counts.columns - 1
+        ids = self._grid.gather(2, column.expand_as(self._ended)[..., None])[..., 0]
+        return delayed(ids, column, counts.max_length, self.settings)[:, None]
+
+    def choose(self, logits: Tensor, counts: Counts, rows: slice = EVERY) -> Tensor:
+        """Write the next column of the ``rows``, whose logits these are: (slots, codebooks,
+        vocabulary). The logits are used up. Gives the flags that `advance` reads, (2, slots).
 
         A slot whose logits are not finite, or become so when a low temperature divides them, is
-        done and failed.
+        not sound.
         """
-        rows = slice(first, first + logits.shape[0])
         # NaN is passed on by both; two quick passes beat one that looks at each number.
         sound = logits.amin(dim=(1, 2)).isfinite() & logits.amax(dim=(1, 2)).isfinite()
-        self._forbid_ends(logits, rows)
-        column = self._on_device(np.minimum(self.columns[rows], self._grid.shape[2] - 1))
+        self._forbid_ends(logits, counts.early, rows)
+        # An idle slot's count may lie behind the last column.
+        column = counts.columns.clamp(max=self._grid.shape[2] - 1)
         column = column.expand_as(self._ended[rows])[..., None]
         if self.settings.do_sample:
             scores = warped(logits, self.settings)
@@ -118,7 +149,16 @@ class Slots:
         is_eos = tokens == self.settings.eos_token_id
         self._ended[rows] |= is_eos
         self._has_eos[rows] |= is_eos
-        self._advance(rows, sound)
+        return torch.stack((sound, self._ended[rows].all(dim=1)))
+
+    def advance(self, flags: Tensor, rows: slice = EVERY) -> None:
+        """Count the column that `choose` wrote; the one place that waits for the device."""
+        sound, ended = flags.cpu().numpy()
+        busy = self.busy[rows]
+        self._failed[rows] |= busy & ~sound
+        self.columns[rows] += busy & sound
+        full = self.columns[rows] >= self._max_length[rows]
+        self.done[rows] = busy & (self._failed[rows] | ended | full)
 
     def so_far(self, slot: int, *, codebook_size: int) -> Generated:
         """What the request in ``slot`` has come to.
@@ -127,7 +167,7 @@ class Slots:
         end, or what a stranger's checkpoint made up.
         """
         columns = int(self.columns[slot])
-        grid = self._grid[slot, :, :columns]
+        grid = self._grid[slot, :, :columns].cpu()
         codes = undelayed(grid, int(self._max_length[slot]), self.settings)
         failure = f"the logits of column {columns} were not finite" if self._failed[slot] else None
         return Generated(
@@ -139,25 +179,11 @@ class Slots:
             failure=failure,
         )
 
-    def _forbid_ends(self, logits: Tensor, rows: slice) -> None:
+    def _forbid_ends(self, logits: Tensor, early: Tensor, rows: slice) -> None:
         """Lower the end's logits where it may not come yet."""
         first = self._first_unfinished[rows]
         # A codebook may end only once the one before it has; each column frees one more.
         frees = self._has_eos[rows].gather(1, first) & (first < len(self._codebook) - 1)
         first += frees
-        early = self._on_device(self.columns[rows] <= self.settings.min_new_tokens)
         forbidden = (self._codebook > first) | early
         logits[..., self.settings.eos_token_id].masked_fill_(forbidden, -torch.inf)
-
-    def _advance(self, rows: slice, sound: Tensor) -> None:
-        """Bring the host's counts up to date; the one place that waits for the device."""
-        flags = torch.stack([sound, self._ended[rows].all(dim=1)]).cpu().numpy()
-        busy = self.busy[rows]
-        self._failed[rows] |= busy & ~flags[0]
-        self.columns[rows] += busy & flags[0]
-        full = self.columns[rows] >= self._max_length[rows]
-        self.done[rows] = busy & (self._failed[rows] | flags[1] | full)
-
-    def _on_device(self, counts: NDArray[Any]) -> Tensor:
-        """Host counts (slots,) as a tensor (slots, 1)."""
-        return torch.from_numpy(counts).to(self._grid.device)[:, None]
