@@ -1,7 +1,7 @@
 """Settings of the programs on chain: flags, else environment, else ``.env``; one class a program.
 
 Environment names are those of the fields after ``NEURON_``; what the evaluation service reads too
-has the service's name.
+has the service's name. The validator's are in ``neurons/validator_settings.py``.
 """
 
 from __future__ import annotations
@@ -12,10 +12,8 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from neurons.audit_settings import AuditSettings
 from neurons.flags import option
 from utilities.logs import LogFormat
-from utilities.ss58 import is_ss58
 
 DEFAULT_NETUID: Final = 231
 LOCAL_ENDPOINT: Final = "ws://127.0.0.1:9944"
@@ -42,12 +40,6 @@ def _web_address(address: str) -> str:
     if address.startswith(("http://", "https://")):
         return address.rstrip("/")
     raise ValueError("give an address that starts with http:// or https://")
-
-
-def _hotkey(address: str) -> str:
-    if is_ss58(address):
-        return address
-    raise ValueError("give the ss58 address of a hotkey")
 
 
 class NeuronSettings(BaseSettings):
@@ -237,51 +229,6 @@ class MinerSettings(WalletSettings):
         explained="Commit sealed: nobody can read it for that time (s, m, h or d).",
         example="1h",
         pattern=r"^[1-9][0-9]{0,5}[smhd]$",
-    )
-
-
-class ValidatorSettings(AuditSettings, WalletSettings, ValidationApiSettings):
-    """Settings of ``validator.py``."""
-
-    offline: bool = option(
-        "--offline",
-        False,
-        explained="Show the ranking without a key: nothing is signed, sent or set.",
-        example="",
-    )
-    immediate: bool = option("--immediate", False, explained="Do one pass now and end.", example="")
-    dont_set_weights: bool = option(
-        "--dont_set_weights",
-        False,
-        explained="Do everything but set weights.",
-        example="",
-    )
-    device: str = option(
-        "--device",
-        "cpu",
-        explained="Where audits compute. Weights are computed on the processor.",
-        example="cuda",
-        pattern=r"^(cpu|cuda(:\d+)?)$",
-    )
-    mechid: int = option(
-        "--mechid",
-        0,
-        explained="The incentive mechanism of the subnet to set weights for.",
-        example="0",
-        ge=0,
-        le=255,
-    )
-    validation_api_hotkey: Annotated[str, AfterValidator(_hotkey)] | None = Field(
-        default=None,
-        validation_alias="VALIDATION_API_HOTKEY",
-        description="The hotkey that signs published rounds, by default the one that the API "
-        "names itself.",
-    )
-    poll_seconds: float = Field(
-        default=12.0,
-        gt=0,
-        le=600,
-        description="Time between two looks at the chain: a block.",
     )
 
 

@@ -31,12 +31,13 @@ from neurons import exit_codes
 from neurons.backoff import Backoff
 from neurons.flags import parse_settings
 from neurons.service_api import ServiceApi
-from neurons.settings import ValidatorSettings
+from neurons.service_identity import report_receiver
 from neurons.validator_audit import Auditor
 from neurons.validator_audit_fetch import Published
 from neurons.validator_pass import Office, Pass, Validator
 from neurons.validator_report import Reporter, git_commit, program_version
 from neurons.validator_scores import ScoreSource
+from neurons.validator_settings import ValidatorSettings
 from neurons.validator_state import StateError, StateFile
 from neurons.validator_table import Line, ranking_table
 from neurons.wallets import open_wallet
@@ -182,8 +183,8 @@ def _program(settings: ValidatorSettings, resources: ExitStack) -> Program:
     """Everything connected. Raises WalletError and StateError."""
     chain = resources.enter_context(Chain(settings.endpoint))
     api = resources.enter_context(closing(ServiceApi(settings.api_url)))
-    source = ScoreSource(api, TTS, signer=settings.validation_api_hotkey, rules=Rules())
-    office = None if settings.offline else _office(settings, api, source)
+    source = ScoreSource(api, TTS, signers=settings.trusted_signers, rules=Rules())
+    office = None if settings.offline else _office(settings, api)
     # A log has no width of its own.
     has_width = sys.stdout.isatty() or "COLUMNS" in os.environ
     console = Console(width=None if has_width else LOG_COLUMNS)
@@ -201,7 +202,7 @@ def _program(settings: ValidatorSettings, resources: ExitStack) -> Program:
     )
 
 
-def _office(settings: ValidatorSettings, api: ServiceApi, source: ScoreSource) -> Office:
+def _office(settings: ValidatorSettings, api: ServiceApi) -> Office:
     wallet = open_wallet(settings)
     hotkey = str(wallet.hotkey.ss58_address)
     log.info("validating with hotkey %s on subnet %d", hotkey, settings.netuid)
@@ -219,7 +220,7 @@ def _office(settings: ValidatorSettings, api: ServiceApi, source: ScoreSource) -
             wallet,
             version=program_version(),
             commit=git_commit(),
-            receiver=source.service_hotkey,
+            receiver=partial(report_receiver, api, settings.validation_api_hotkey),
         ),
         auditor=Auditor(
             published=Published(api),

@@ -16,12 +16,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from neurons import validator_leaderboard
 from neurons.chain_past import PastCommitments
 from neurons.service_api import ServiceApi, ServiceError, ServiceRefusedError
+from neurons.service_identity import round_signers
 from neurons.validator_evidence import contradictions
 from neurons.validator_leaderboard import Dropped, as_snapshot, read_digest, read_leaderboard
 from scoring.competition import RoundSnapshot, Rules, SignedRound
 from scoring.contract import Hex64
 from utilities.chain_rounds import RoundForgedError, check_round
 from utilities.chain_view import View
+from utilities.round_signers import RoundSigners
 
 MAX_DIGESTS: Final = 4_096
 
@@ -51,10 +53,6 @@ class RoundEntry(BaseModel):
     closed: bool
 
 
-class _Health(BaseModel):
-    hotkey: str | None = None
-
-
 @dataclass(frozen=True)
 class Scores:
     """Snapshots to weigh under ``rules``, oldest first.
@@ -79,12 +77,12 @@ class ScoreSource:
     """One competition of one API. Rounds are fetched once: they do not change."""
 
     def __init__(
-        self, api: ServiceApi, competition_id: str, *, signer: str | None, rules: Rules
+        self, api: ServiceApi, competition_id: str, *, signers: RoundSigners | None, rules: Rules
     ) -> None:
-        """``signer`` is the hotkey that signs rounds; None: the one that the API names."""
+        """``signers`` are the hotkeys that sign rounds; None: those that the API names."""
         self._api = api
         self._competition_id = competition_id
-        self._signer = signer
+        self._signers = signers
         self.rules: Final = rules
         self._fetched: dict[str, RoundSnapshot] = {}
         # Measured once and for all: asking again would only use up what the API allows.
@@ -100,10 +98,6 @@ class ScoreSource:
             # Once there were rounds, nothing unsigned takes their place.
             return self._of_rounds(published, view, past, seen)
         return self._of_leaderboard(view, past)
-
-    def service_hotkey(self) -> str | None:
-        """The hotkey of the service: as it was configured, or as the API says."""
-        return self._signer or self._api.get("/hc", _Health).hotkey
 
     def _closed_rounds(self) -> dict[int, str]:
         try:
@@ -136,13 +130,7 @@ class ScoreSource:
             return known
         path = f"/rounds/{number}"
         signed = self._api.get(path, SignedRound, competition_id=self._competition_id)
-        signer = self.service_hotkey()
-        if signer is None:
-            raise RoundForgedError(
-                f"round {number}: the API names no hotkey that signs rounds",
-                "Set VALIDATION_API_HOTKEY to the one that the API's operator publishes.",
-            )
-        snapshot = check_round(signed, signer=signer)
+        snapshot = check_round(signed, signer=self._signer_of(number))
         found = (snapshot.number, snapshot.competition_id, snapshot.digest)
         if found != (number, self._competition_id, digest):
             raise RoundForgedError(
@@ -150,6 +138,15 @@ class ScoreSource:
                 "Do not use it. Ask whoever runs the API.",
             )
         return snapshot
+
+    def _signer_of(self, number: int) -> str:
+        signers = self._signers or round_signers(self._api)
+        if signers is None:
+            raise RoundForgedError(
+                f"round {number}: the API names no hotkey that signs rounds",
+                "Set --round_signers to what the API's operator publishes.",
+            )
+        return signers.of(number)
 
     def _of_leaderboard(self, view: View, past: PastCommitments) -> Scores:
         board = read_leaderboard(self._api, self._competition_id)

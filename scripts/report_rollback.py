@@ -11,21 +11,20 @@ import logging
 import sys
 from collections.abc import Sequence
 from contextlib import closing
+from functools import partial
 
 from updater_report import Rollback
 
 from neurons import exit_codes
 from neurons.flags import parse_settings
 from neurons.service_api import ServiceApi
-from neurons.settings import ValidatorSettings
+from neurons.service_identity import report_receiver
 from neurons.validator_report import Reporter, git_commit, program_version
-from neurons.validator_scores import ScoreSource
+from neurons.validator_settings import ValidatorSettings
 from neurons.wallets import open_wallet
-from scoring.competition import Rules
 from utilities.chain_wallets import WalletError
 from utilities.errors import SubnetError
 from utilities.logs import configure_logging
-from utilities.model_reference import TTS
 
 EXAMPLES = "  python scripts/report_rollback.py --wallet.name coldkey4 < rollback.json"
 
@@ -49,13 +48,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         log.critical("%s. %s", error.message, error.remedy)
         return exit_codes.exit_code(error)
     with closing(ServiceApi(settings.api_url)) as api:
-        source = ScoreSource(api, TTS, signer=settings.validation_api_hotkey, rules=Rules())
         reporter = Reporter(
             api,
             wallet,
             version=program_version(),
             commit=git_commit(),
-            receiver=source.service_hotkey,
+            receiver=partial(report_receiver, api, settings.validation_api_hotkey),
         )
         reporter.failure(
             VersionRolledBackError(

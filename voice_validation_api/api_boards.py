@@ -223,6 +223,10 @@ class Health(Answer):
     hub_token: bool = Field(description="Whether the service has a token for the hub.")
     admin_key: bool = Field(description="Whether an admin key is configured.")
     hotkey: str | None = Field(description="The receiver that reports are signed for.")
+    round_signers: str | None = Field(
+        description="Who signs rounds, as validators take it; null: that hotkey.",
+        examples=["5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY"],
+    )
 
 
 class Root(Answer):

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, SecretStr
 
+from utilities.round_signers import SignersText
 from utilities.ss58 import is_ss58
 from voice_validation_api.settings import ServiceSettings
 
@@ -62,6 +63,12 @@ class ApiSettings(ServiceSettings):
         validation_alias="API_HOTKEY",
         description="The service's own ss58 address, for which reports are signed. It needs no "
         "key: nothing is signed with it. Unset: signed reports are refused.",
+    )
+    round_signers: SignersText | None = Field(
+        default=None,
+        validation_alias="ROUND_SIGNERS",
+        description="The hotkeys that sign rounds, as /hc names them to validators. Unset: the "
+        "service's own.",
     )
     trusted_proxies: Annotated[str, AfterValidator(_networks)] = Field(
         default="127.0.0.1",

@@ -5,7 +5,8 @@
 
 While it runs, submissions are scored in rounds only, all of one round on the same prompts, whose
 seed comes from a block after the last of them was pinned. The hotkey signs what is published; the
-API names it as API_HOTKEY. Settings come from the environment (POSTGRES_URL, VAR_DIR, HF_ENDPOINT,
+API names it as API_HOTKEY. With --round_signers it signs those rounds only that are its own.
+Settings come from the environment (POSTGRES_URL, VAR_DIR, HF_ENDPOINT, ROUND_SIGNERS,
 KEEPER_NETUID, KEEPER_ENDPOINT, KEEPER_WALLET_NAME, ...) and ``.env``; flags override them. It needs
 the owner's role in Postgres. Exit codes: 0 stopped as told, 1 a fault of this program, 2 wrong
 settings, 3 no usable database, 4 no usable wallet.
@@ -31,6 +32,7 @@ from utilities.hub import Hub
 from utilities.logs import configure_logging
 from utilities.model_reference import TTS
 from utilities.redaction import secrets_of
+from utilities.round_signers import only_signer
 from voice_validation_api.copies_ledger import CopyLedger
 from voice_validation_api.database import DatabaseUnavailableError
 from voice_validation_api.database_access import open_database
@@ -38,6 +40,7 @@ from voice_validation_api.persistence import Backoff
 from voice_validation_api.postgres import NO_USABLE_DATABASE
 from voice_validation_api.rounds.keeper import Keeper
 from voice_validation_api.rounds.ledger import RoundLedger
+from voice_validation_api.rounds.signing import SignersWrongError, check_signers
 from voice_validation_api.settings import KeeperSettings, wrong_settings
 from voice_validation_api.wakeup import Stop
 
@@ -63,11 +66,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             open_database(settings, size=2, application="round_keeper") as access,
             Chain(settings.endpoint) as chain,
         ):
-            token = settings.hub_token
+            ledger, token = RoundLedger(access.pool, TTS), settings.hub_token
+            hotkey = str(wallet.hotkey.ss58_address)
+            signers = settings.round_signers or only_signer(hotkey)
+            if settings.round_signers is not None:
+                check_signers(signers, hotkey=hotkey, published=ledger.published(Rules().window))
             keeper = Keeper(
                 competition_id=TTS,
                 netuid=settings.netuid,
-                ledger=RoundLedger(access.pool, TTS),
+                ledger=ledger,
                 copies=CopyLedger(access.pool, TTS),
                 chain=chain,
                 hub=Hub(
@@ -76,12 +83,16 @@ def main(argv: Sequence[str] | None = None) -> int:
                 ),
                 rules=Rules(),
                 sign=partial(sign_round, wallet=wallet),
+                signs=lambda number: signers.of(number) == hotkey,
             )
             log.info("keeping the rounds of subnet %d at %s", settings.netuid, settings.endpoint)
             _keep(keeper.step, stop, settings.poll_seconds)
     except WalletError as error:
         log.critical("%s. %s", error.message, error.remedy)
         return EXIT_WALLET
+    except SignersWrongError as error:
+        log.critical("%s. %s", error.message, error.remedy)
+        return EXIT_SETTINGS
     except NO_USABLE_DATABASE as error:
         log.critical("no usable database: %s. POSTGRES_URL says which one is used.", error)
         return EXIT_DATABASE
@@ -117,6 +128,10 @@ def _settings(argv: Sequence[str] | None) -> KeeperSettings:
     parser.add_argument("--wallet.name", dest="wallet_name", help="whose hotkey signs (default)")
     parser.add_argument("--wallet.hotkey", dest="wallet_hotkey", help="the hotkey (default)")
     parser.add_argument("--wallet.path", dest="wallet_path", help="where the wallets are")
+    parser.add_argument(
+        "--round_signers",
+        help="OLD,NEW@ROUND: who signs rounds, NEW from round ROUND on (the wallet's hotkey all)",
+    )
     flags = {
         key: value for key, value in vars(parser.parse_args(argv)).items() if value is not None
     }

@@ -52,6 +52,7 @@ def health(services: ServicesOf, response: Response) -> Health:
         hub_token=settings.hub_token is not None,
         admin_key=settings.admin_key is not None,
         hotkey=settings.hotkey,
+        round_signers=None if settings.round_signers is None else str(settings.round_signers),
     )
 
 

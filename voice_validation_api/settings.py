@@ -10,6 +10,7 @@ from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_va
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from utilities.logs import LogFormat
+from utilities.round_signers import SignersText
 
 
 def wrong_settings(error: ValidationError) -> str:
@@ -205,4 +206,10 @@ class KeeperSettings(ServiceSettings):
     wallet_name: str = Field(default="default", min_length=1)
     wallet_hotkey: str = Field(default="default", min_length=1)
     wallet_path: Path = Path("~/.bittensor/wallets")
+    round_signers: SignersText | None = Field(
+        default=None,
+        validation_alias="ROUND_SIGNERS",
+        description="The hotkeys that sign rounds, and from which round on each does. Rounds of "
+        "others than the wallet's are left to another keeper. Unset: the wallet's signs all.",
+    )
     poll_seconds: float = Field(default=12.0, gt=0, description="A block's time.")

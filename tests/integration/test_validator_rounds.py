@@ -19,11 +19,18 @@ from http_answers import Answer, answering
 
 from neurons.service_api import ServiceAnswerError, ServiceApi
 from neurons.validator_scores import NoScoresError, RoundChangedError, Scores, ScoreSource
-from scoring.competition import PreviousRound, RoundSnapshot, Rules, weights
+from scoring.competition import (
+    PreviousRound,
+    RoundSnapshot,
+    RoundsUnusableError,
+    Rules,
+    weights,
+)
 from scoring.competition.rounds import round_seed, round_times
 from utilities.chain import Metagraph, SubnetRules
 from utilities.chain_rounds import RoundForgedError, sign_round
 from utilities.chain_view import View
+from utilities.round_signers import parse_signers
 
 RULES = Rules(round_length=100, window=3)
 VIEW = View(Metagraph(231, 10_000, (), SubnetRules(360, 5_000, 100, 0), "owner"), {})
@@ -82,9 +89,10 @@ def service(tmp_path: Path) -> Publisher:
 
 
 @contextmanager
-def source_of(service: Publisher, signer: str | None = None) -> Iterator[ScoreSource]:
+def source_of(service: Publisher, signers: str | None = None) -> Iterator[ScoreSource]:
+    trusted = None if signers is None else parse_signers(signers)
     with answering(service.answer) as url, closing(ServiceApi(url)) as api:
-        yield ScoreSource(api, "tts", signer=signer, rules=RULES)
+        yield ScoreSource(api, "tts", signers=trusted, rules=RULES)
 
 
 def latest(source: ScoreSource, seen: dict[int, str] | None = None) -> Scores:
@@ -132,11 +140,67 @@ def test_rounds_that_are_gone_are_not_replaced_by_the_leaderboard(
 def test_a_round_of_somebody_else_is_refused(service: Publisher, tmp_path: Path) -> None:
     service.publish(1)
     other = new_wallet(tmp_path, "other").hotkey.ss58_address
-    with source_of(service, signer=other) as source, pytest.raises(RoundForgedError, match="inst"):
+    with source_of(service, signers=other) as source, pytest.raises(RoundForgedError, match="inst"):
         latest(source)
     service.paths["/hc"] = {"hotkey": None}
     with source_of(service) as source, pytest.raises(RoundForgedError, match="names no hotkey"):
         latest(source)
+
+
+@pytest.mark.parametrize("configured", [True, False], ids=["configured", "as the API says"])
+def test_a_hand_over_loses_no_round(
+    service: Publisher, tmp_path: Path, *, configured: bool
+) -> None:
+    old, new = service.wallet.hotkey.ss58_address, new_wallet(tmp_path, "new")
+    signers = f"{old},{new.hotkey.ss58_address}@3"
+    service.publish(1)
+    service.publish(2)
+    service.wallet = new
+    service.publish(3)
+    service.paths["/hc"] = {"hotkey": old, "round_signers": None if configured else signers}
+    with source_of(service, signers if configured else None) as source:
+        assert [snapshot.number for snapshot in latest(source).snapshots] == [1, 2, 3]
+
+
+def test_a_key_that_was_handed_over_signs_nothing_more(service: Publisher, tmp_path: Path) -> None:
+    old, new = service.wallet.hotkey.ss58_address, new_wallet(tmp_path, "new")
+    signers = f"{old},{new.hotkey.ss58_address}@3"
+    for number in (1, 2, 3):
+        service.publish(number)
+    with (
+        source_of(service, signers) as source,
+        pytest.raises(RoundForgedError, match="round 3 cannot be trusted"),
+    ):
+        latest(source)
+
+
+def test_a_key_does_not_sign_rounds_before_its_own(service: Publisher, tmp_path: Path) -> None:
+    old = new_wallet(tmp_path, "old").hotkey.ss58_address
+    service.publish(2)
+    signers = f"{old},{service.wallet.hotkey.ss58_address}@3"
+    with (
+        source_of(service, signers) as source,
+        pytest.raises(RoundForgedError, match="round 2 cannot be trusted"),
+    ):
+        latest(source)
+
+
+def test_a_leaked_key_cannot_forge_the_past_that_later_rounds_name(
+    service: Publisher, tmp_path: Path
+) -> None:
+    """Even for a validator that has seen none of it: what the new key signed names the true one."""
+    leaked, new = service.wallet, new_wallet(tmp_path, "new")
+    signers = f"{leaked.hotkey.ss58_address},{new.hotkey.ss58_address}@3"
+    true = service.publish(2)
+    service.wallet = new
+    service.publish(3)
+    forged = true.model_copy(update={"closed_block": true.closed_block + 1})
+    service.paths["/rounds/2"] = sign_round(forged, leaked).model_dump(mode="json")
+    service.list([forged, service.rounds[-1]])
+    with source_of(service, signers) as source:
+        scores = latest(source)
+        with pytest.raises(RoundsUnusableError, match="round 2 has digest"):
+            weights(scores.snapshots, chain=(), rules=scores.rules, block=VIEW.block)
 
 
 def test_another_round_than_was_asked_for_is_refused(service: Publisher) -> None:

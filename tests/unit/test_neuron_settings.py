@@ -14,8 +14,9 @@ from neurons.settings import (
     MinerSettings,
     ModelQueueSettings,
     NeuronSettings,
-    ValidatorSettings,
 )
+from neurons.validator_settings import ValidatorSettings
+from utilities.round_signers import only_signer, parse_signers
 
 REPOSITORY = ("--repo_namespace", "parler-tts", "--repo_name", "parler-tts-mini-v1")
 LOCAL_API = ("--use-local-validation-api",)
@@ -181,3 +182,21 @@ def test_help_explains_every_setting_with_an_example(
         assert str(flag or f"NEURON_{name.upper()}") in shown
     flags = [f for f in settings.model_fields.values() if f.json_schema_extra]
     assert shown.count("Example: --") == len(flags)
+
+
+def test_the_hotkey_of_the_api_signs_the_rounds_unless_signers_are_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY"
+    new = "5FHneW46xGXgs5mUiveU4sbTyGBzmstUspZC92UhjJM694ty"
+    assert validator(*LOCAL_API).trusted_signers is None
+    monkeypatch.setenv("VALIDATION_API_HOTKEY", old)
+    assert validator(*LOCAL_API).trusted_signers == only_signer(old)
+    signers = f"{old},{new}@612"
+    assert validator(*LOCAL_API, "--round_signers", signers).trusted_signers == parse_signers(
+        signers
+    )
+    monkeypatch.setenv("ROUND_SIGNERS", new)
+    assert validator(*LOCAL_API).trusted_signers == only_signer(new)
+    told = refused(capsys, ValidatorSettings, *LOCAL_API, "--round_signers", f"{old},{new}")
+    assert "--round_signers: each hand-over must come after the one before it" in told

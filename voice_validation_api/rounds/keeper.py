@@ -38,7 +38,10 @@ log = logging.getLogger("round_keeper")
 
 @dataclass(frozen=True)
 class Keeper:
-    """Keeps the rounds of one competition. ``sign`` signs what is published."""
+    """Keeps the rounds of one competition. ``sign`` signs what is published.
+
+    ``signs`` says of a round whether that is this keeper's to do; another keeper signs the others.
+    """
 
     competition_id: str
     netuid: int
@@ -48,6 +51,7 @@ class Keeper:
     hub: Hub
     rules: Rules
     sign: Callable[[RoundSnapshot], SignedRound]
+    signs: Callable[[int], bool] = lambda _: True
 
     def step(self) -> bool:
         """Do what is due; whether something was. Raises ChainError, DatabaseUnavailableError."""
@@ -119,6 +123,9 @@ class Keeper:
         if protocol is None:
             self._void(running, "nobody has a score")
             return True
+        if not self.signs(running.number):
+            log.warning("round %d waits for the keeper whose hotkey signs it", running.number)
+            return False
         self.copies.find()
         view = read_view(self.chain, self.netuid)
         before = self._snapshots()
