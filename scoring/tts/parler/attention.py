@@ -149,7 +149,8 @@ def attend(queries: Tensor, keys_values: Tensor, sight: Sight) -> Tensor:
     positions, width); heads may share them.
     """
     if sight.mask is None:
-        rows = torch.arange(len(queries)) if sight.rows is None else sight.rows
+        own = torch.arange(len(queries), device=queries.device)
+        rows = own if sight.rows is None else sight.rows
         return one_query.attend(queries, keys_values, rows, sight.lengths[:, 0])
     keys, values = sight.spread(keys_values).chunk(2, dim=1)
     mixed = F.scaled_dot_product_attention(

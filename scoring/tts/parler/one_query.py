@@ -1,8 +1,9 @@
-"""Attention for one new position per slot, on one thread of a CPU: a loop over what it must read.
+"""Attention for one new position per slot: a loop over what it must read.
 
-torch's kernel spends more on starting each slot's and head's products than on doing them. Here a
-row of the cache is read once, in place, whatever the other slots hear, and no further than it is
-filled; so a slot's result does not depend on its neighbours to the last bit.
+A row of the cache is read once, in place, whatever the other slots hear, and no further than it is
+filled; so a slot's result does not depend on its neighbours to the last bit. Here the loop is
+written for one thread of a CPU, where torch's kernel spends more on starting each slot's and head's
+products than on doing them; `one_query_gpu` is the same for a GPU.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import cache
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -19,9 +21,12 @@ from torch import Tensor
 
 def serves(inputs: Tensor) -> bool:
     """Whether a pass over ``inputs`` (slots, positions, hidden) is of the kind meant here."""
+    if inputs.shape[1] != 1:
+        return False
+    if inputs.device.type == "cuda":
+        return _gpu_compiler()
     # Several threads share torch's kernel out among them, and then it is the quicker one.
-    single = inputs.shape[1] == 1 and torch.get_num_threads() == 1
-    return single and inputs.device.type == "cpu" and inputs.dtype == torch.float32
+    return inputs.dtype == torch.float32 and torch.get_num_threads() == 1
 
 
 def attend(queries: Tensor, keys_values: Tensor, rows: Tensor, lengths: Tensor) -> Tensor:
@@ -30,6 +35,10 @@ def attend(queries: Tensor, keys_values: Tensor, rows: Tensor, lengths: Tensor) 
     ``queries`` is (slots, heads, 1, width), ``keys_values`` (rows, 2 × key-value heads, positions,
     width). Slot s sees the first ``lengths[s]`` positions, at least one, of row ``rows[s]``.
     """
+    if queries.device.type == "cuda":
+        from scoring.tts.parler import one_query_gpu  # noqa: PLC0415 - a CPU needs no Triton
+
+        return one_query_gpu.attend(queries, keys_values, rows, lengths)
     slots, heads, _, width = queries.shape
     mixed = torch.empty(slots, heads, width)
     _kernel()(
@@ -47,6 +56,12 @@ def _whole(keys_values: Tensor) -> Tensor:
     allocated = keys_values.stride(1) // keys_values.stride(2)
     shape = (*keys_values.shape[:2], allocated, keys_values.shape[3])
     return keys_values.as_strided(shape, keys_values.stride())
+
+
+@cache
+def _gpu_compiler() -> bool:
+    """Whether Triton is there; torch's builds for Linux with CUDA bring it."""
+    return find_spec("triton") is not None
 
 
 @cache
