@@ -24,6 +24,7 @@ from typing import Any, Literal
 import torch
 
 from scoring.contract import AsrInfo, Hex64, ParlerModel, Record, TtsRequest, TtsResult
+from scoring.tts.parler.precision import Precision, usual_precision
 from scoring.tts.prompts import STREAM_VERSION
 from scoring.weights_digest import weights_digest
 
@@ -107,6 +108,7 @@ class Machine(Record):
     python: str
     threads: int
     packages: dict[str, str]
+    precision: Precision = "float32"
 
 
 class Manifest(Record):
@@ -172,6 +174,7 @@ def this_machine(device: str) -> Machine:
         python=platform.python_version(),
         threads=torch.get_num_threads(),
         packages=_versions((*RULE_PACKAGES, *COMPUTING_PACKAGES)),
+        precision=usual_precision(torch.device(device)),
     )
 
 

@@ -38,7 +38,7 @@ def sketched(synthesiser: Synthesiser, base: BaseAnswers | None) -> Synthesiser:
     """``synthesiser`` with its sketches among what is told of it. Raises ScoringError."""
     if base is None or not isinstance(synthesiser, ParlerSynthesiser):
         return synthesiser
-    answers = synthesiser.engine.answers()
+    answers = synthesiser.engine.answers
     if answers is None:
         return synthesiser
     sketches = {
@@ -60,7 +60,12 @@ class ParlerSynthesiser:
     @classmethod
     def load(cls, request: TtsRequest, model: ParlerModel) -> ParlerSynthesiser:
         """Load and check the checkpoint. Raises ScoringError."""
-        engine = ParlerEngine.load(model.model_dir, device=request.device, base_dir=model.base_dir)
+        engine = ParlerEngine.load(
+            model.model_dir,
+            device=request.device,
+            base_dir=model.base_dir,
+            ask=model.base_dir is not None,
+        )
         info = SynthesiserInfo(
             kind="parler",
             name=model.model_dir.name,

@@ -39,6 +39,10 @@ class KeyValueCache:
         """A view of one row, kept as a batch of one."""
         return KeyValueCache(self.keys_values[:, index : index + 1])
 
+    def upto(self, rows: int) -> KeyValueCache:
+        """A view of the first rows."""
+        return KeyValueCache(self.keys_values[:, :rows])
+
     def first(self, positions: int) -> KeyValueCache:
         """A view of the first positions of every row."""
         return KeyValueCache(self.keys_values[:, :, :, :positions])

@@ -26,6 +26,7 @@ from scoring.tts.parler.memory import (
     check_free,
     default_limit,
 )
+from scoring.tts.parler.precision import Precision, lowered, usual_precision
 from scoring.tts.parler.rounding import sizes_rounding_alike
 from scoring.tts.parler.settings import GenerationSettings
 from scoring.tts.parler.slots import Generated
@@ -64,12 +65,14 @@ class ParlerEngine:
 
     ``weights_digest`` names the exact tensors that were loaded; ``own_assets`` are parts besides
     the weights that the checkpoint brought itself, ``ignored`` parts of it that the base model's
-    replaced.
+    replaced. ``answers`` are its own answers to the questions of sketches if it was asked and could
+    answer; see `answers_of`.
     """
 
-    def __init__(self, model: LoadedModel, device: torch.device) -> None:
+    def __init__(self, model: LoadedModel, device: torch.device, answers: Answers | None) -> None:
         self._model = model
         self._device = device
+        self.answers = answers
 
     @classmethod
     def load(
@@ -79,20 +82,30 @@ class ParlerEngine:
         device: str,
         base_dir: Path | None = None,
         memory_limit: int | None = None,
+        precision: Precision | None = None,
+        ask: bool = False,
     ) -> ParlerEngine:
         """Load a checkpoint onto ``device`` ("cpu", "cuda", "cuda:0" …).
 
         With ``base_dir``, the base model's directory, tokenizer, codec and generation settings
         come from there. ``memory_limit`` is how many bytes of the device's memory to use at most:
-        by default half of a CPU's, nine tenths of a GPU's. On the CPU, torch's threads are set to
-        suit the model, for the whole process (`threads.pin_threads`).
+        by default half of a CPU's, nine tenths of a GPU's. ``precision`` is what the decoder
+        speaks in: by default "float32" on a CPU, "bfloat16" on a GPU. ``ask`` is whether to ask
+        the model the questions of sketches, which happens in float32 before it is lowered. On the
+        CPU, torch's threads are set to suit the model, for the whole process
+        (`threads.pin_threads`).
 
         Raises ScoringError whose code says what was wrong and whose fault it is.
         """
         where = _device(device)
-        place = Place(where, default_limit(where) if memory_limit is None else memory_limit)
+        limit = default_limit(where) if memory_limit is None else memory_limit
+        place = Place(where, limit, precision or usual_precision(where))
         with _memory_errors():
-            return cls(load_model(model_dir, place=place, base_dir=base_dir), where)
+            model = load_model(model_dir, place=place, base_dir=base_dir)
+            answers = answers_of(model) if ask else None
+            parameters = lowered(model.decoder.parameters, place.precision)
+            speaking = replace(model, decoder=replace(model.decoder, parameters=parameters))
+            return cls(speaking, where, answers)
 
     @staticmethod
     def ask_base(base_dir: Path, *, device: str) -> BaseAnswers:
@@ -104,11 +117,6 @@ class ParlerEngine:
         where = _device(device)
         with _memory_errors():
             return base_answers(base_dir, Place(where, default_limit(where)))
-
-    def answers(self) -> Answers | None:
-        """The model's own answers; see `answers_of`. Raises ScoringError (OUT_OF_MEMORY)."""
-        with _memory_errors():
-            return answers_of(self._model)
 
     @property
     def weights_digest(self) -> str:
@@ -189,7 +197,7 @@ class ParlerEngine:
         if len(requests) < slots:
             slots = next(size for size in self._sizes if size >= len(requests))
         if requests:
-            room = Room.for_requests(requests, model.config, slots)
+            room = Room.for_requests(requests, model.decoder, slots)
             need = cache_bytes(model.config, room) + activation_bytes(model.config, room)
             check_free(need, f"{slots} requests at a time", self._device)
         return Generator(

@@ -38,25 +38,30 @@ class GenerationInput:
 
 @dataclass(frozen=True)
 class Room:
-    """What caches hold for some requests: ``slots`` of ``positions``, and ``memories`` of
-    ``heard`` positions."""
+    """What caches hold for some requests: ``slots`` of ``positions`` and one for first passes, and
+    ``memories`` of ``heard`` positions, in numbers of ``number_bytes``."""
 
     slots: int
     positions: int
     memories: int
     heard: int
+    number_bytes: int = 4
 
     @classmethod
     def for_requests(
-        cls, requests: Sequence[GenerationInput], config: ParlerConfig, slots: int
+        cls, requests: Sequence[GenerationInput], model: ParlerDecoder, slots: int
     ) -> Room:
         """Room for any ``slots`` of the requests at a time."""
+        config = model.config
         positions = max(
             _prefix_length(config, len(request.prompt)) + request.max_length for request in requests
         )
         distinct = {id(request.memory_states) for request in requests}
         heard = max(request.memory_states.shape[1] for request in requests)
-        return cls(slots, _round_up(positions), min(slots, len(distinct)), _round_up(heard))
+        memories = min(slots, len(distinct))
+        return cls(
+            slots, _round_up(positions), memories, _round_up(heard), model.like.element_size()
+        )
 
 
 class Generator:
@@ -110,12 +115,13 @@ class _Batch:
         self._model = generator.model
         self._codebook_size = generator.codebook_size
         config, like = self._model.config, self._model.like
-        room = Room.for_requests(requests, config, generator.slots)
+        room = Room.for_requests(requests, self._model, generator.slots)
         heads = config.decoder.num_key_value_heads
-        self._cache = KeyValueCache.allocate(
-            config.decoder, heads, room.slots, room.positions, like
-        )
-        # What `step` looks at of it: a recording must always look at the same.
+        rows = KeyValueCache.allocate(config.decoder, heads, room.slots + 1, room.positions, like)
+        self._cache = rows.upto(room.slots)
+        # Where first passes leave keys and values: a recording always writes to the same place.
+        self._fresh = rows.row(room.slots)
+        # What `step` looks at of the cache: a recording must always look at the same.
         self._reach = self._cache
         self._memory = Memory.allocate(config.decoder, room.memories, room.slots, room.heard, like)
         # What each row of the memory holds, and how many busy slots hear it.
@@ -129,9 +135,6 @@ class _Batch:
             columns=max(2, *(request.max_length for request in requests)),
             device=like.device,
         )
-        longest = max(_first_inputs(config, len(r.prompt), like.device) for r in requests)
-        # Where first passes leave keys and values: a recording always writes to the same place.
-        self._fresh = KeyValueCache.allocate(config.decoder, heads, 1, longest, like)
         self._first: dict[int, Recorded] = {}
         self._next = Recorded(self._choose_next, like.device)
 

@@ -23,6 +23,7 @@ from scoring.tts.parler.config import (
 from scoring.tts.parler.memory import check_free, most_slots, weights_bytes
 from scoring.tts.parler.model import ParlerDecoder
 from scoring.tts.parler.parameters import Parameters, decoder_shapes
+from scoring.tts.parler.precision import DTYPES, Precision
 from scoring.tts.parler.settings import SETTINGS_FILE, GenerationSettings, load_settings
 from scoring.tts.parler.threads import pin_threads
 from scoring.tts.parler.tokenizer import Tokenizer
@@ -63,10 +64,12 @@ class LoadedModel:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a model is to live: a device, and the bytes of its memory that may be used."""
+    """Where a model is to live: a device, the bytes of its memory that may be used, and in what
+    it will speak there. It is loaded in float32 all the same."""
 
     device: torch.device
     memory_limit: int
+    precision: Precision = "float32"
 
     def prepare(self, config: ParlerConfig, settings: GenerationSettings) -> int:
         """How many requests fit side by side, judged before anything is allocated.
@@ -75,10 +78,17 @@ class Place:
         """
         if self.device.type == "cpu":
             pin_threads(approximate_parameters(config))
+        number_bytes = DTYPES[self.precision].itemsize
         slots = most_slots(
-            config, settings, limit=self.memory_limit, candidates=SLOT_COUNTS[self.device.type]
+            config,
+            settings,
+            limit=self.memory_limit,
+            candidates=SLOT_COUNTS[self.device.type],
+            number_bytes=number_bytes,
         )
-        check_free(weights_bytes(config), "the weights", self.device)
+        # While it is lowered, a part of the model is there in both precisions.
+        lowering = weights_bytes(config) * number_bytes // 4 if number_bytes < 4 else 0
+        check_free(weights_bytes(config) + lowering, "the weights", self.device)
         return slots
 
 

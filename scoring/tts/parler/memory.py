@@ -28,16 +28,16 @@ _GIB = 1 << 30
 
 
 def weights_bytes(config: ParlerConfig) -> int:
-    """Bytes of a loaded model."""
+    """Bytes of a loaded model in float32."""
     return _FLOAT * approximate_parameters(config)
 
 
 def cache_bytes(config: ParlerConfig, room: Room) -> int:
     """Bytes of the self- and cross-attention caches with the given room."""
     decoder = config.decoder
-    own = decoder.num_key_value_heads * room.slots * room.positions
+    own = decoder.num_key_value_heads * (room.slots + 1) * room.positions
     cross = decoder.num_cross_attention_key_value_heads * room.memories * room.heard
-    return 2 * _FLOAT * decoder.num_hidden_layers * decoder.head_dim * (own + cross)
+    return 2 * room.number_bytes * decoder.num_hidden_layers * decoder.head_dim * (own + cross)
 
 
 def activation_bytes(config: ParlerConfig, room: Room) -> int:
@@ -54,10 +54,12 @@ def activation_bytes(config: ParlerConfig, room: Room) -> int:
     return _FLOAT * max(step, first_pass)
 
 
-def greatest_room(config: ParlerConfig, settings: GenerationSettings, slots: int) -> Room:
+def greatest_room(
+    config: ParlerConfig, settings: GenerationSettings, slots: int, number_bytes: int
+) -> Room:
     """Room for any requests that the texts' and the settings' limits allow."""
     heard = MAX_TOKENS * (2 if config.prompt_cross_attention else 1)
-    return Room(slots, MAX_TOKENS + settings.max_length, slots, heard)
+    return Room(slots, MAX_TOKENS + settings.max_length, slots, heard, number_bytes)
 
 
 def most_slots(
@@ -66,20 +68,22 @@ def most_slots(
     *,
     limit: int,
     candidates: tuple[int, ...],
+    number_bytes: int,
 ) -> int:
     """The greatest of the ascending ``candidates`` with which any requests fit into ``limit``
-    bytes, weights included.
+    bytes, weights included, when caches hold numbers of ``number_bytes``.
 
     Raises ScoringError: CONFIG_TOO_LARGE if a single request's caches are absurd, else
     OUT_OF_MEMORY if not even the least candidate fits.
     """
-    single = cache_bytes(config, greatest_room(config, settings, 1))
+    single = cache_bytes(config, greatest_room(config, settings, 1, number_bytes))
     if single > MAX_REQUEST_BYTES:
         raise too_large(
             f"one request could need {single / _GIB:.1f} GiB of attention cache at "
             f"{settings.max_length} columns, more than {MAX_REQUEST_BYTES / _GIB:.0f} GiB"
         )
-    needs = [_whole(config, greatest_room(config, settings, slots)) for slots in candidates]
+    rooms = [greatest_room(config, settings, slots, number_bytes) for slots in candidates]
+    needs = [_whole(config, room) for room in rooms]
     if needs[0] > limit:
         raise _too_little(
             f"the model and {candidates[0]} requests at a time", needs[0], limit, "may be used"

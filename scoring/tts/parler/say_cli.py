@@ -19,6 +19,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from scoring.errors import ScoringError
 from scoring.tts.parler.engine import ParlerEngine, SpeakRequest
+from scoring.tts.parler.precision import DTYPES
 from scoring.tts.parler.tokenizer import TextError
 
 _EXAMPLE = """example:
@@ -63,6 +64,9 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     say.add_argument("-o", "--out", type=Path, required=True, help="WAV file to write")
     say.add_argument("--base", type=Path, help="directory of the base model, to use its codec")
     say.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
+    say.add_argument(
+        "--precision", choices=DTYPES, help="default: float32 on a cpu, bfloat16 on a GPU"
+    )
     say.add_argument("--seed", type=int, default=0, help="another seed is another delivery")
     say.add_argument("--max-seconds", type=float, default=30.0, help="cap (default: 30)")
     return parser.parse_args(argv)
@@ -70,7 +74,9 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def _say(args: argparse.Namespace) -> int:
     started = time.perf_counter()
-    engine = ParlerEngine.load(args.model, device=args.device, base_dir=args.base)
+    engine = ParlerEngine.load(
+        args.model, device=args.device, base_dir=args.base, precision=args.precision
+    )
     loaded = time.perf_counter()
     request = SpeakRequest(args.text, args.description, args.seed, args.max_seconds)
     pieces, first = [], 0.0
