@@ -21,8 +21,9 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from voice_validation_api.file_locks import locked, locked_now
@@ -34,6 +35,10 @@ Fingerprint = tuple[tuple[str, int, int, int, int], ...]
 
 class AlteredModelError(Exception):
     """Somebody wrote into an entry while it was in use: what was read from it is in doubt."""
+
+
+class _ReplacedError(Exception):
+    """The entry that was found wanting is another one by now."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +114,7 @@ class ModelCache:
         fetched: Fingerprint | None = None
         while True:
             with locked(lock, shared=True, waiting=waiting):
-                found = _fingerprint(model)
+                found, directory = _fingerprint(model), _identity(model)
                 # What was fetched a moment ago was checked while it came in.
                 if found and (found == fetched or wanted.is_whole(model)):
                     self._touch(wanted.key)
@@ -118,7 +123,10 @@ class ModelCache:
                     if _fingerprint(model) != found:
                         raise AlteredModelError(f"{wanted.name} changed in {model} while in use")
                     return
-            with locked(lock, waiting=waiting):
+            # Whoever fetches it meanwhile goes on to hold it for as long as an evaluation: then it
+            # is used beside him.
+            look = partial(_unless_replaced, model, directory, waiting)
+            with suppress(_ReplacedError), locked(lock, waiting=look):
                 fetched = self._fill(model, wanted)
 
     def evict(self, free_bytes: int) -> int:
@@ -194,6 +202,25 @@ class ModelCache:
 
     def _lock_of(self, key: str) -> Path:
         return self._root / f"{key}.lock"
+
+
+def _identity(directory: Path) -> tuple[int, int] | None:
+    """Tells a directory from another of the same name; None if there is none."""
+    try:
+        facts = directory.stat()
+    except FileNotFoundError:
+        return None
+    # A number is given anew at once, but at another time.
+    return facts.st_ino, facts.st_ctime_ns
+
+
+def _unless_replaced(
+    directory: Path, before: tuple[int, int] | None, waiting: Callable[[], None]
+) -> None:
+    """Call ``waiting``. Raises _ReplacedError where ``directory`` is not the one of ``before``."""
+    if _identity(directory) != before:
+        raise _ReplacedError
+    waiting()
 
 
 def _size_of(record: Path) -> int:

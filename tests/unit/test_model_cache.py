@@ -9,6 +9,7 @@ import tempfile
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -287,6 +288,35 @@ def test_two_who_want_the_same_model_fetch_it_once_and_use_it_together(tmp_path:
     for thread in threads:
         thread.join(DEADLINE)
     assert (len(used), len(fetched)) == (2, 1)
+
+
+def test_two_who_find_an_entry_damaged_at_once_use_together_what_one_fetches(
+    tmp_path: Path,
+) -> None:
+    caches, fetched, used = [cache_in(tmp_path, 100) for _ in range(2)], list[Path](), []
+    both_looked, together = (threading.Barrier(2, timeout=DEADLINE) for _ in range(2))
+    looked = set[int]()
+    wanted = model("a", on_fetch=fetched.append)
+    use(caches[0], wanted)
+    (tmp_path / "a" / "model" / "weights").unlink()
+
+    def is_whole(directory: Path) -> bool:
+        if threading.get_ident() not in looked:
+            looked.add(threading.get_ident())
+            both_looked.wait()
+        return wanted.is_whole(directory)
+
+    def work(cache: ModelCache) -> None:
+        with cache.held(replace(wanted, is_whole=is_whole), lambda: None) as path:
+            together.wait()
+            used.append(path)
+
+    threads = [threading.Thread(target=work, args=(cache,)) for cache in caches]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(DEADLINE)
+    assert (len(used), len(fetched)) == (2, 2)
 
 
 def test_who_waits_for_another_download_can_be_interrupted(tmp_path: Path) -> None:
