@@ -298,7 +298,9 @@ def test_two_who_find_an_entry_damaged_at_once_use_together_what_one_fetches(
     looked = set[int]()
     wanted = model("a", on_fetch=fetched.append)
     use(caches[0], wanted)
-    (tmp_path / "a" / "model" / "weights").unlink()
+    weights = tmp_path / "a" / "model" / "weights"
+    weights.unlink()
+    weights.write_bytes(b"damaged")
 
     def is_whole(directory: Path) -> bool:
         if threading.get_ident() not in looked:
