@@ -170,6 +170,7 @@ class Auditor:
             prompts=SeededPrompts(seed=snapshot.seed, count=len(standing.result.prompt_scores)),
             prompts_digest=snapshot.prompts_digest,
             protocol_digest=snapshot.protocol_digest,
+            protocol=self.published.protocol(snapshot.protocol_digest),
             result=standing.result,
             samples=self.published.samples(number, snapshot.prompts_digest),
             clips=self.published.clips(
@@ -218,9 +219,8 @@ def _found(report: AuditReport, snapshot: RoundSnapshot, standing: Standing) -> 
     if report.verdict == "passed":
         return _Found("passed")
     if report.verdict == "unable":
-        return _Found(
-            "unable", AuditUnableError(report.message, "No audit was made; docs/validator.md")
-        )
+        unable = AuditUnableError(report.message, "No audit was made; docs/validator.md")
+        return _Found("unable", unable, report.findings)
     error = AuditFailedError(
         f"round {snapshot.number}, submission {standing.submission_id} of {standing.hotkey}: "
         f"{report.message}",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import ClassVar, Final, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
 
 from neurons.service_api import ServiceApi, ServiceError, ServiceUnavailableError
 from scoring.audit.records import PublishedSample
@@ -17,10 +19,15 @@ from utilities.errors import SubnetError
 
 MAX_CLIP_BYTES: Final = 32 * 2**20
 """A minute of stereo at 48 kHz, as 32-bit samples, and then some."""
+MAX_PROTOCOL_BYTES: Final = 65_536
 CLIPS_SECONDS: Final = 600.0
 """For all clips of a submission: the next weights must not wait for them."""
 PAUSES: Final = (1.0, 5.0, 20.0)
 """Seconds before each further try of what may succeed later, such as too many requests."""
+
+log = logging.getLogger(__name__)
+
+_PROTOCOL: Final = TypeAdapter(dict[str, JsonValue])
 
 _Answer = TypeVar("_Answer")
 
@@ -41,8 +48,8 @@ class _Shown(BaseModel):
 class Published:
     """What one API publishes about submissions of rounds.
 
-    Every method raises AuditWithheldError when the API answers otherwise, and ServiceError when it
-    does not answer at all.
+    ``samples`` and ``clips`` raise AuditWithheldError when the API answers otherwise, and
+    ServiceError when it does not answer at all.
     """
 
     def __init__(
@@ -55,6 +62,27 @@ class Published:
         self._api = api
         self._pause = pause
         self._clock = clock
+        self._protocol: tuple[str, dict[str, JsonValue]] | None = None
+
+    def protocol(self, digest: str) -> dict[str, JsonValue] | None:
+        """What the protocol with that digest consists of; None: the API does not say.
+
+        It only explains, so that nothing is withheld without it.
+        """
+        if self._protocol is not None and self._protocol[0] == digest:
+            return self._protocol[1]
+        path = f"/protocols/{digest}"
+        try:
+            record = self._api.read(path, max_bytes=MAX_PROTOCOL_BYTES)
+            if hashlib.sha256(record).hexdigest() != digest:
+                log.warning("GET %s answers a record with another digest: not used", path)
+                return None
+            protocol = _PROTOCOL.validate_json(record)
+        except (ServiceError, ValidationError) as error:
+            log.warning("the API does not say what protocol %s is: %s", digest, error)
+            return None
+        self._protocol = (digest, protocol)
+        return protocol
 
     def samples(self, submission_id: int, prompts_digest: str) -> tuple[PublishedSample, ...]:
         """What became of each of the prompts with that digest."""

@@ -18,7 +18,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -111,9 +111,12 @@ def same_circumstances(published: Manifest, machine: Machine, protocol: Protocol
     return published.machine == machine and published.protocol == protocol
 
 
-def protocol_differences(published: Protocol, current: Protocol) -> list[Difference]:
-    """What this code would measure otherwise than the published evaluation did."""
-    before = dict(_leaves(published.model_dump(mode="json")))
+def protocol_differences(published: Mapping[str, Any], current: Protocol) -> list[Difference]:
+    """What this code would measure otherwise than the published evaluation did.
+
+    ``published`` is a protocol as JSON, perhaps with the fields of another release.
+    """
+    before = dict(_leaves(published))
     after = dict(_leaves(current.model_dump(mode="json")))
     return [
         _difference(f"protocol.{p}", before.get(p, ABSENT), after.get(p, ABSENT), 0.0)
@@ -200,8 +203,8 @@ def _shown(value: Any) -> str:
 
 def _leaves(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
     """Every leaf of a JSON value with its place; an empty list or object is one."""
-    if isinstance(value, dict | list) and value:
-        items = value.items() if isinstance(value, dict) else enumerate(value)
+    if isinstance(value, Mapping | list) and value:
+        items = value.items() if isinstance(value, Mapping) else enumerate(value)
         for key, item in items:
             yield from _leaves(item, f"{place}.{key}" if place else str(key))
     else:

@@ -14,7 +14,6 @@ machine is; 130 interrupted.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import re
 import sys
 import tempfile
@@ -28,7 +27,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from scoring.audio import read_audio
+from scoring.asr.base import heard_at_a_time
 from scoring.comparison import (
     EXACT,
     RESCORED,
@@ -43,8 +42,10 @@ from scoring.contract import FailureCode, ParlerModel, Sample, TtsRequest, TtsRe
 from scoring.entrypoint import EXIT_CODES
 from scoring.errors import ScoringError, UnscorableAudioError
 from scoring.manifest import MANIFEST_NAME, Manifest, current_protocol, this_machine
-from scoring.tts.judge import Judge, unscored
+from scoring.tts.judge import Judge
 from scoring.tts.pipeline import evaluate, summarise
+from scoring.tts.recording import Clip, Measured, measured, perturbed
+from scoring.tts.samples import in_blocks, listen
 from scoring.tts.seeds import prompt_seed
 from scoring.weights_digest import SafetensorsError, weights_digest
 
@@ -150,7 +151,7 @@ def _respeak(manifest: Manifest, request: TtsRequest, out: Path, report: Report)
         return Repetition([failed], exact=False)
     again = read_manifest(out / MANIFEST_NAME)
     exact = same_circumstances(manifest, again.machine, again.protocol)
-    found = protocol_differences(manifest.protocol, again.protocol)
+    found = protocol_differences(manifest.protocol.model_dump(mode="json"), again.protocol)
     if manifest.base_digest != again.base_digest:
         found.append(
             Difference("base_digest", str(manifest.base_digest), str(again.base_digest), "equal")
@@ -167,11 +168,15 @@ def _rescore(
         raise BadInputError(f"{args.audio} is not a directory of clips")
     judge = Judge.load(request)
     published = manifest.result
-    samples = []
-    for number, sample in enumerate(published.samples):
-        report(number, len(published.samples))
-        samples.append(_rescored(sample, args.audio, judge, request))
-    report(len(samples), len(samples))
+    samples: list[Sample] = []
+    places = range(len(published.samples))
+    report(0, len(places))
+    clips = (_clip(n, published.samples[n], args.audio, judge, request.seed) for n in places)
+    # In the blocks of the evaluation: on a GPU a transcript may depend on the size of its block.
+    for block in in_blocks(clips, heard_at_a_time(request.device), len(places)):
+        for clip, heard in zip(block, listen(perturbed(block), judge), strict=True):
+            samples.append(_rescored(published.samples[clip.position], heard))
+            report(len(samples), len(places))
     result = published.model_copy(
         update={
             "synthesiser": _synthesiser(published, args.model_dir),
@@ -185,25 +190,31 @@ def _rescore(
     protocol = current_protocol(request, result)
     exact = same_circumstances(manifest, this_machine(request.device), protocol)
     again = result.model_copy(update={"protocol_digest": protocol.digest})
-    found = protocol_differences(manifest.protocol, protocol)
+    found = protocol_differences(manifest.protocol.model_dump(mode="json"), protocol)
     found += differences(published, again, EXACT if exact else RESCORED)
     return Repetition(found, exact)
 
 
-def _rescored(sample: Sample, clips: Path, judge: Judge, request: TtsRequest) -> Sample:
+def _clip(position: int, sample: Sample, clips: Path, judge: Judge, seed: int) -> Clip:
+    """The published clip measured again; without one there is nothing to hear, as then."""
+    # A name only, so that a manifest cannot point out of the directory.
+    path = clips / Path(sample.audio or "").name
+    outcome: Measured | str = "there is no clip"
+    if sample.audio is not None:
+        try:
+            outcome = measured(path, judge.likeness)
+        except UnscorableAudioError as error:
+            outcome = str(error)
+    seed_of_prompt = prompt_seed(seed, sample.prompt)
+    return Clip(position, sample.prompt, seed_of_prompt, path, sample.truncated, outcome)
+
+
+def _rescored(sample: Sample, again: Sample) -> Sample:
     if sample.audio is None:
         return sample
-    # A name only, so that a manifest cannot point out of the directory.
-    path = clips / Path(sample.audio).name
-    try:
-        audio = read_audio(path)
-        again = judge.score(sample.prompt, audio, seed=prompt_seed(request.seed, sample.prompt))
-    except UnscorableAudioError as error:
-        return unscored(sample.prompt, str(error))
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return again.model_copy(
-        update={"audio": sample.audio, "audio_digest": digest, "truncated": sample.truncated}
-    )
+    if again.audio is None:
+        return again
+    return again.model_copy(update={"audio": sample.audio})
 
 
 def _synthesiser(published: TtsResult, model_dir: Path | None) -> object:

@@ -24,6 +24,7 @@ from voice_validation_api.launchers.base import Ending, Job, Launcher, Limits, O
 from voice_validation_api.result_intake import (
     InvalidResultError,
     MissingResultError,
+    read_protocol,
     read_result,
 )
 from voice_validation_api.settings import WorkerSettings
@@ -54,11 +55,15 @@ class InterruptedEvaluationError(Exception):
 
 @dataclass(frozen=True)
 class Evaluated:
-    """A result that was checked, the end of what the evaluator printed, and the time it took."""
+    """A result that was checked, the end of what the evaluator printed, and the time it took.
+
+    ``protocol`` is what the result's protocol consists of, where the evaluator left it.
+    """
 
     result: TtsResult
     log: str
     seconds: float
+    protocol: str | None
 
 
 class Evaluator:
@@ -126,6 +131,8 @@ def _read(job: Job, outcome: Outcome) -> Evaluated:
     try:
         with disk_errors():
             result = read_result(job.out, job.request)
+            completed = result.failure is None
+            protocol = read_protocol(job.out, result.protocol_digest) if completed else None
     except MissingResultError as error:
         raise _ours(ServiceCode.NO_RESULT, f"exit code {outcome.exit_code}", outcome) from error
     except InvalidResultError as error:
@@ -138,7 +145,7 @@ def _read(job: Job, outcome: Outcome) -> Evaluated:
     if outcome.exit_code != 0:
         detail = f"a score, and yet exit code {outcome.exit_code}"
         raise _ours(ServiceCode.RESULT_INVALID, detail, outcome)
-    return Evaluated(result, outcome.log, outcome.seconds)
+    return Evaluated(result, outcome.log, outcome.seconds, protocol)
 
 
 def _without_places(text: str, job: Job) -> str:

@@ -7,24 +7,32 @@ of ours (``ServiceCode.RESULT_INVALID``): no model can be blamed for it.
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import os
 import stat
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from pydantic import ValidationError
+from pydantic import BaseModel, JsonValue, ValidationError
 
 from scoring.contract import ListedPrompts, Sample, SeededPrompts, TtsRequest, TtsResult
 
 RESULT_NAME: Final = "result.json"
+MANIFEST_NAME: Final = "manifest.json"
 MAX_RESULT_BYTES: Final = 64 << 20
 MAX_AUDIO_BYTES: Final = 32 << 20
 """One clip: a minute of 48 kHz stereo in 32-bit samples is 23 MB."""
+MAX_PROTOCOL_CHARS: Final = 65_536
+"""As many as the database keeps; a protocol has about 1,500."""
 MAX_TABLE_ENTRIES: Final = 64
 MAX_NAME_CHARS: Final = 1_024
 MAX_NOTES: Final = 1_000
 AUDIO_SUFFIX: Final = ".wav"
+
+
+class _Manifest(BaseModel):
+    protocol: dict[str, JsonValue]
 
 
 class InvalidResultError(Exception):
@@ -54,6 +62,28 @@ def read_result(out: Path, request: TtsRequest) -> TtsResult:
         _check_completed(result, request)
         clips_of(out, result)
     return result
+
+
+def read_protocol(out: Path, digest: str | None) -> str | None:
+    """What the protocol with ``digest`` consists of, as canonical JSON; None: no manifest is there.
+
+    Raises InvalidResultError where the manifest holds another protocol.
+    """
+    try:
+        content = _read(out / MANIFEST_NAME, MAX_RESULT_BYTES)
+        protocol = _Manifest.model_validate_json(content).protocol
+    except MissingResultError:
+        return None
+    except ValidationError as error:
+        raise InvalidResultError(f"{MANIFEST_NAME}: {error.errors()[0]['msg']}"[:500]) from error
+    # As ``scoring.manifest.Protocol.digest`` is made; ``scoring.manifest`` needs torch.
+    record = json.dumps(protocol, sort_keys=True, separators=(",", ":"))
+    _require(len(record) <= MAX_PROTOCOL_CHARS, "the protocol is too long")
+    _require(
+        hashlib.sha256(record.encode()).hexdigest() == digest,
+        f"{MANIFEST_NAME} holds another protocol than {RESULT_NAME} names",
+    )
+    return record
 
 
 def clips_of(out: Path, result: TtsResult) -> dict[str, Path]:

@@ -27,9 +27,11 @@ def score_of(result: TtsResult) -> Score:
     )
 
 
-def details_of(result: TtsResult) -> JsonObject:
-    """All of ``result`` but its samples."""
-    return result.model_dump(mode="json", exclude={"samples", "failure"})
+def details_of(result: TtsResult, protocol: str | None) -> JsonObject:
+    """All of ``result`` but its samples, and what its protocol consists of: the database keeps that
+    by itself."""
+    details = result.model_dump(mode="json", exclude={"samples", "failure"})
+    return details if protocol is None else {**details, "protocol": protocol}
 
 
 def sample_of(sample: Sample, clips: Mapping[str, str]) -> StoredSample:

@@ -43,6 +43,11 @@ class _Counts:
 
 
 @dataclass(frozen=True)
+class _ProtocolRecord:
+    record: str
+
+
+@dataclass(frozen=True)
 class _One:
     one: int
 
@@ -141,6 +146,11 @@ class Store:
         """The newest score of a submission, or its newest on the prompts of that digest."""
         params = {"submission_id": submission_id, "prompts_digest": prompts_digest}
         return self._database.fetch_one(Result, "newest_result", params)
+
+    def protocol(self, digest: str) -> str | None:
+        """What the protocol with that digest consists of, as canonical JSON."""
+        row = self._database.fetch_one(_ProtocolRecord, "protocol_record", {"digest": digest})
+        return None if row is None else row.record
 
     def samples(
         self,

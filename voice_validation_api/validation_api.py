@@ -26,6 +26,7 @@ from utilities.redaction import secrets_of
 from voice_validation_api import (
     routes_boards,
     routes_models,
+    routes_protocols,
     routes_reports,
     routes_rounds,
     routes_service,
@@ -79,6 +80,7 @@ def create_app(services: Services) -> FastAPI:
         routes_submissions,
         routes_boards,
         routes_rounds,
+        routes_protocols,
         routes_reports,
     ):
         app.include_router(routes.router)

@@ -204,7 +204,7 @@ class Worker:
             claim,
             score,
             weights_digest=result.synthesiser.weights_digest,
-            details=details_of(result),
+            details=details_of(result, evaluated.protocol),
             samples=[sample_of(sample, kept) for sample in result.samples],
             log=evaluated.log,
         )

@@ -41,7 +41,10 @@ def _read(path: Path) -> AuditRequest:
 
 def _report(request: AuditRequest, out: Path) -> AuditReport:
     try:
-        from scoring.audit.run import audit  # noqa: PLC0415 - may be missing, which is reported
+        # What they need may be missing, which is reported.
+        from scoring.audit.disagreement import findings_of  # noqa: PLC0415
+        from scoring.audit.protocol import OtherProtocolError  # noqa: PLC0415
+        from scoring.audit.run import audit  # noqa: PLC0415
         from scoring.errors import ScoringError  # noqa: PLC0415
     except ImportError as error:
         return _unable(
@@ -50,6 +53,9 @@ def _report(request: AuditRequest, out: Path) -> AuditReport:
         )
     try:
         return audit(request, out)
+    except OtherProtocolError as error:
+        report = _unable(f"{error.message}. {error.remedy}")
+        return report.model_copy(update={"findings": findings_of(error.differences)})
     except ScoringError as error:
         return _unable(f"{error.message}. {error.remedy}")
     except MemoryError:

@@ -4,7 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from scoring.audit.records import MAX_FINDINGS, Finding
 from scoring.comparison import Difference
+
+_SHOWN_CHARS = 300
+
+
+def findings_of(differences: Sequence[Difference]) -> tuple[Finding, ...]:
+    """The first of them as a report holds them."""
+    return tuple(
+        Finding(
+            where=one.where[:_SHOWN_CHARS],
+            published=one.published[:_SHOWN_CHARS],
+            found=one.found[:_SHOWN_CHARS],
+            allowed=one.allowed[:_SHOWN_CHARS],
+        )
+        for one in differences[:MAX_FINDINGS]
+    )
 
 
 class DisagreementError(Exception):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from scoring.competition.records import RoundResult
 from scoring.contract import (
@@ -50,7 +50,10 @@ class PublishedSample(BaseModel):
 class AuditRequest(Record):
     """One submission of a signed round, and what the API published behind its result.
 
-    ``result`` and both digests are the signed ones. ``samples`` are those of all prompts, in order.
+    ``result`` and both digests are the signed ones. ``protocol`` is what has ``protocol_digest``,
+    perhaps with the fields of another release; None: the API does not say.
+
+    ``samples`` are those of all prompts, in order.
     ``clips`` has a file for each prompt that is to be scored again, by the prompt's index. With
     ``model`` these prompts are also spoken again, by the model at the published revision, whose
     weights must have ``weights_digest``.
@@ -59,6 +62,7 @@ class AuditRequest(Record):
     prompts: SeededPrompts
     prompts_digest: Hex64
     protocol_digest: Hex64
+    protocol: dict[str, JsonValue] | None = None
     result: RoundResult
     samples: tuple[PublishedSample, ...] = Field(min_length=1)
     clips: dict[int, Path] = Field(min_length=1)
@@ -81,7 +85,10 @@ class Finding(Record):
 
 
 class AuditReport(Record):
-    """``failed``: the findings say where. ``unable``: nothing is known, for a reason of ours."""
+    """``failed``: the findings say where. ``unable``: nothing is known, for a reason of ours.
+
+    Where that reason is another protocol, the findings say in which parts.
+    """
 
     verdict: Literal["passed", "failed", "unable"]
     message: str = Field(max_length=2_000)

@@ -23,7 +23,8 @@ from scoring.contract import Sample, TtsRequest, TtsResult
 from scoring.errors import ScoringError, UnscorableAudioError
 from scoring.tts.judge import Judge
 from scoring.tts.load import load_synthesiser
-from scoring.tts.pipeline import Timings, score_prompts
+from scoring.tts.pipeline import score_prompts
+from scoring.tts.timings import Timings
 
 BEGINNING_SECONDS = 0.25
 ALIKE = 0.05

@@ -16,7 +16,7 @@ from scoring.tts.pipeline import evaluate
 from voice_validation_api.audio_directory import DirectoryAudioStore
 from voice_validation_api.database import Database
 from voice_validation_api.records import SubmissionId
-from voice_validation_api.result_intake import clips_of
+from voice_validation_api.result_intake import clips_of, read_protocol
 from voice_validation_api.result_records import details_of, sample_of, score_of
 from voice_validation_api.store import Store
 from voice_validation_api.submission_queue import SubmissionQueue
@@ -73,7 +73,9 @@ class Subnet:
             claim,
             score_of(evaluated.result),
             weights_digest=secrets.token_hex(32),
-            details=details_of(evaluated.result),
+            details=details_of(
+                evaluated.result, read_protocol(evaluated.out, evaluated.result.protocol_digest)
+            ),
             samples=[sample_of(sample, clips) for sample in evaluated.result.samples],
             log="",
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -184,6 +186,60 @@ def test_an_api_that_answers_nothing_is_not_blamed_and_asked_again(bench: Bench)
     assert not bench.book.withheld
     # Told once a round.
     assert bench.codes == ["AUDIT_UNABLE"] * 2
+
+
+def of_another_release(service: Service, evaluated: Evaluated) -> bytes:
+    """Let the round be one of another engine and another jiwer; the record that says so."""
+    manifest = json.loads((evaluated.audio.parent / "manifest.json").read_text())
+    protocol = manifest["protocol"]
+    protocol["code"]["engine"] = "0" * 64
+    protocol["rules"]["jiwer"] = "99.0"
+    protocol["new_in_that_release"] = {"beams": 5}
+    record = json.dumps(protocol, sort_keys=True, separators=(",", ":")).encode()
+    service.protocol_digest = hashlib.sha256(record).hexdigest()
+    return record
+
+
+def test_a_round_of_another_release_is_told_with_the_parts_that_differ(
+    bench: Bench, voice: Evaluated
+) -> None:
+    del bench.service.entries[8]
+    record = of_another_release(bench.service, voice)
+    path = f"/protocols/{bench.service.protocol_digest}"
+    bench.service.answers[path] = Answer(200, record)
+    bench.audit()
+    assert bench.book.verdicts == {7: "unable"}
+    [(error, more)] = bench.told
+    assert error.code == "AUDIT_UNABLE"
+    assert "what differs: the engine, the settings, libraries" in error.message
+    assert isinstance(more["findings"], list)
+    found = {finding["where"]: finding for finding in more["findings"]}
+    assert found.keys() == {
+        "protocol.code.engine",
+        "protocol.new_in_that_release.beams",
+        "protocol.rules.jiwer",
+    }
+    assert found["protocol.rules.jiwer"]["published"] == "99.0"
+    assert found["protocol.new_in_that_release.beams"]["found"] == "(absent)"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [None, Answer(503, b"{}"), Answer(200, b"{}"), Answer(200, b"x" * 70_000)],
+    ids=["an older API", "an outage", "another record", "without end"],
+)
+def test_a_record_that_is_not_that_of_the_digest_is_not_used(
+    bench: Bench, answer: Answer | None
+) -> None:
+    if answer is not None:
+        bench.service.answers[f"/protocols/{'0' * 64}"] = answer
+    assert bench.auditor.published.protocol("0" * 64) is None
+
+
+def test_what_has_the_digest_and_is_no_protocol_is_not_used(bench: Bench) -> None:
+    digest = hashlib.sha256(b"[]").hexdigest()
+    bench.service.answers[f"/protocols/{digest}"] = Answer(200, b"[]")
+    assert bench.auditor.published.protocol(digest) is None
 
 
 def test_what_is_excluded_is_not_audited_any_more_and_rate_zero_audits_nothing(

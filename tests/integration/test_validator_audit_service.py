@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from collections.abc import Iterator
 from contextlib import closing
@@ -90,6 +91,9 @@ def test_the_service_passes_and_is_found_out_where_its_database_was_doctored(
     submission = subnet.commit("speaks")
     snapshot = subnet.published(subnet.through_round(program=EVALUATOR))
     assert audited(api, subnet, snapshot, tmp_path / "one").verdicts == {submission.id: "passed"}
+    protocol = api.client.get(f"/protocols/{snapshot.protocol_digest}")
+    assert hashlib.sha256(protocol.content).hexdigest() == snapshot.protocol_digest
+    assert protocol.json()["code"].keys() == {"engine", "asr", "metrics", "prompts", "formula"}
 
     run_sql(
         subnet.bench.dsn,

@@ -25,6 +25,7 @@ from voice_validation_api.result_intake import (
     InvalidResultError,
     MissingResultError,
     clips_of,
+    read_protocol,
     read_result,
 )
 
@@ -253,3 +254,38 @@ def test_a_replaced_output_directory_is_refused(out: Path, tmp_path: Path) -> No
     link.symlink_to(out)
     with pytest.raises(InvalidResultError, match="replaced"):
         read_result(link, REQUEST)
+
+
+PROTOCOL: Json = {"code": {"engine": "e" * 64}, "human_floor": 0.031, "max_seconds": 30.0}
+RECORD = json.dumps(PROTOCOL, sort_keys=True, separators=(",", ":"))
+PROTOCOL_DIGEST = hashlib.sha256(RECORD.encode()).hexdigest()
+
+
+def test_the_protocol_of_the_manifest_is_read_as_canonical_text(out: Path) -> None:
+    manifest = {"manifest": 1, "protocol": PROTOCOL, "request": {}}
+    (out / "manifest.json").write_text(json.dumps(manifest, indent=1))
+    assert read_protocol(out, PROTOCOL_DIGEST) == RECORD
+    with pytest.raises(InvalidResultError, match="another protocol"):
+        read_protocol(out, "0" * 64)
+    with pytest.raises(InvalidResultError, match="another protocol"):
+        read_protocol(out, None)
+
+
+def test_without_a_manifest_nothing_is_known_of_the_protocol(out: Path) -> None:
+    assert read_protocol(out, PROTOCOL_DIGEST) is None
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "[]", "{}", '{"protocol": 7}', '{"protocol": ' + '{"a":' * 5_000, '{"protocol": {"a": "'],
+)
+def test_a_manifest_of_something_else_is_refused(out: Path, content: str) -> None:
+    (out / "manifest.json").write_text(content)
+    with pytest.raises(InvalidResultError, match=r"manifest\.json"):
+        read_protocol(out, PROTOCOL_DIGEST)
+
+
+def test_a_protocol_without_end_is_refused(out: Path) -> None:
+    (out / "manifest.json").write_text(json.dumps({"protocol": {"a": "x" * 70_000}}))
+    with pytest.raises(InvalidResultError, match="too long"):
+        read_protocol(out, PROTOCOL_DIGEST)

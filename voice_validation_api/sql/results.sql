@@ -9,6 +9,10 @@ WHERE submission_id = %(submission_id)s
 ORDER BY evaluation_id DESC
 LIMIT 1;
 
+-- name: protocol_record
+-- What a protocol consists of.
+SELECT record FROM protocols WHERE digest = %(digest)s;
+
 -- name: samples_of_submission
 -- The samples behind the newest score of a submission, or behind its newest on these prompts.
 SELECT
