@@ -1,14 +1,18 @@
-"""How fast is the engine beside parler-tts? JSON last.
+"""How fast is the engine beside parler-tts, and beside what a device can do? JSON last.
 
     PARLER_REFERENCE_PYTHON=var/reference/bin/python python benchmarks/engine.py
+    python benchmarks/engine.py --device cuda
 
-Greedy decoding of a miniature with random weights, on one CPU thread and without the codec. Both
-sides take turns in one run, and all that is compared are ratios of one turn. parler-tts runs in an
-environment of its own, which `scripts/reference/make_goldens.py` says how to make; without one
-the comparison is skipped, which is no failure.
+Without ``--device``: greedy decoding of a miniature with random weights, on one CPU thread and
+without the codec. Both sides take turns in one run, and all that is compared are ratios of one
+turn. parler-tts runs in an environment of its own, which `scripts/reference/make_goldens.py` says
+how to make; without one the comparison is skipped, which is no failure.
+
+With ``--device``: a step's time at several numbers of slots beside its floor (what reading memory
+once takes there), and the time to the first sound, of mini v1's shape with random weights.
 
 Exit codes: 0 measured and within the aims, or skipped; 1 an aim was missed; 2 the sides did not do
-the same work.
+the same work, or there is no such device.
 """
 
 from __future__ import annotations
@@ -29,8 +33,8 @@ sys.path[0] = str(ROOT)  # not this folder, whose queue.py would hide Python's
 
 import torch  # noqa: E402
 
-from benchmarks.decoding import ours  # noqa: E402
-from benchmarks.decoding.model import MINIATURE, make_checkpoint  # noqa: E402
+from benchmarks.decoding import on_device, ours  # noqa: E402
+from benchmarks.decoding.model import SHAPES, make_checkpoint  # noqa: E402
 from benchmarks.decoding.reference import Reference, Timing  # noqa: E402
 from scoring.tts.parler import ParlerEngine  # noqa: E402
 
@@ -40,6 +44,9 @@ CODEBOOKS = 9
 AIM_SEQUENTIAL = 8.0
 AIM_BATCHED = 2.0
 AIM_MEMORY = 1.3
+DEVICE_SLOTS = {"cpu": (1, 4, 32), "cuda": (1, 32, 128, 256)}
+AIM_FLOOR = 2.0
+AIM_FIRST_SOUND_MS = 150.0
 DESCRIPTION = "A female speaker with a warm voice speaks in a quiet room."
 PROMPTS = ["She said hello and " + "little " * (n % 10) + f"home {n}." for n in range(SLOTS)]
 
@@ -66,14 +73,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--sequential", type=int, default=4, help="prompts that parler-tts speaks one by one"
     )
     parser.add_argument("--quick", action="store_true", help="one short turn: a smoke test")
+    parser.add_argument("--device", help="measure this one alone: cpu, cuda or cuda:N")
+    parser.add_argument("--shape", choices=SHAPES, default="mini-v1", help="with --device")
     args = parser.parse_args(argv)
     repeats, columns, sequential = args.repeats, args.columns, args.sequential
     if args.quick:
-        repeats, columns, sequential = 1, 40, 1
+        repeats, columns, sequential = 1, 2 * on_device.SHORT, 1
+    if args.device is not None:
+        return _on_device(args.device, args.shape, repeats, columns)
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as scratch:
         model_dir = Path(scratch) / "model"
-        make_checkpoint(model_dir, MINIATURE, columns=columns)
+        make_checkpoint(model_dir, SHAPES["miniature"], columns=columns)
         report: dict[str, Any] = {"benchmark": "engine", "columns": columns, "slots": SLOTS}
         report |= _own_figures(model_dir)
         python = os.environ.get(REFERENCE_VARIABLE)
@@ -95,6 +106,34 @@ def main(argv: Sequence[str] | None = None) -> int:
     report["missed"] = missed
     print(json.dumps(report))
     return 1 if missed and not args.quick else 0
+
+
+def _on_device(device: str, shape: str, repeats: int, columns: int) -> int:
+    kind, _, index = device.partition(":")
+    if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
+        print(f"error: torch sees no device {device} here", file=sys.stderr)
+        return 2
+    name = torch.cuda.get_device_name(device) if kind == "cuda" else "cpu"
+    slots = DEVICE_SLOTS[kind]
+    with tempfile.TemporaryDirectory() as scratch:
+        make_checkpoint(Path(scratch), SHAPES[shape], columns=columns)
+        report: dict[str, Any] = {"benchmark": "engine", "device": name, "shape": shape}
+        report |= on_device.measured(
+            Path(scratch), device, slots=slots, columns=columns, repeats=repeats
+        )
+    last = report["decoding"][-1]
+    report["missed"] = missed = _missed_on_gpu(last, report) if kind == "cuda" else []
+    print(json.dumps(report))
+    return 1 if missed else 0
+
+
+def _missed_on_gpu(widest: dict[str, Any], report: dict[str, Any]) -> list[str]:
+    missed = []
+    if widest["times_floor"] > AIM_FLOOR:
+        missed.append(f"a step of {widest['slots']} slots takes more than {AIM_FLOOR} × its floor")
+    if report["first_sound_ms"] > AIM_FIRST_SOUND_MS:
+        missed.append(f"the first sound comes after more than {AIM_FIRST_SOUND_MS} ms")
+    return missed
 
 
 def _own_figures(model_dir: Path) -> dict[str, Any]:

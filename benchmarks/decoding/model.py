@@ -1,7 +1,7 @@
 """A Parler-TTS checkpoint of a given size with random weights, which never ends by itself.
 
 Ending is forbidden until the cap, so that every side of a comparison chooses the same number of
-tokens. The codec is as small as can be: the benchmark leaves it out.
+tokens.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from scripts.make_miniature import make_miniature
 
 @dataclass(frozen=True)
 class Shape:
-    """Sizes of a decoder and its text encoder; everything else is Parler-TTS mini v1's."""
+    """Sizes of a decoder, its text encoder and its codec; everything else is mini v1's."""
 
     layers: int
     hidden: int
@@ -30,10 +30,16 @@ class Shape:
     heads: int
     text_layers: int
     text_width: int
+    codec_encoder_width: int
+    codec_decoder_width: int
 
 
-# Faithful in everything but size: nine codebooks of 1,088 and heads as wide as mini v1's.
-MINIATURE = Shape(layers=6, hidden=256, ffn=1_024, heads=4, text_layers=2, text_width=256)
+SHAPES = {
+    # Faithful in everything but size: nine codebooks of 1,088 and heads as wide as mini v1's. The
+    # codec is as small as can be, as the comparison leaves it out.
+    "miniature": Shape(6, 256, 1_024, 4, 2, 256, 4, 16),
+    "mini-v1": Shape(24, 1_024, 4_096, 16, 24, 1_024, 64, 1_536),
+}
 
 
 def make_checkpoint(out: Path, shape: Shape, *, columns: int) -> None:
@@ -70,7 +76,9 @@ def _resize(config: dict[str, Any], shape: Shape) -> None:
         num_heads=shape.text_width // 64,
         num_layers=shape.text_layers,
     )
-    config["audio_encoder"].update(decoder_hidden_size=16)
+    config["audio_encoder"].update(
+        encoder_hidden_size=shape.codec_encoder_width, decoder_hidden_size=shape.codec_decoder_width
+    )
 
 
 def _tensor(
