@@ -17,6 +17,10 @@ class ScoringError(Exception):
         self.message = message
         self.remedy = remedy
 
+    def __reduce__(self) -> tuple[type[ScoringError], tuple[FailureCode, str, str]]:
+        """So that it crosses to another process whole."""
+        return type(self), (self.code, self.message, self.remedy)
+
     def as_failure(self) -> Failure:
         """The record that goes into a result."""
         return Failure(code=self.code, message=self.message[:4_000], remedy=self.remedy[:2_000])

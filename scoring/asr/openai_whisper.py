@@ -6,6 +6,7 @@ Its weights are pickles. torch loads them with ``weights_only``, which runs no c
 from __future__ import annotations
 
 import pickle
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -62,6 +63,10 @@ class OpenaiWhisper:
             for window in windows(resample(audio, SAMPLE_RATE).samples)
         ]
         return " ".join(text for text in texts if text)
+
+    def transcribe_all(self, audios: Sequence[Audio]) -> list[str]:
+        """One by one: the package skips silence and repeats what failed for one window only."""
+        return [self.transcribe(audio) for audio in audios]
 
 
 def _package() -> Any:

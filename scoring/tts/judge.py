@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,9 +12,11 @@ from scoring.asr.base import Recogniser
 from scoring.asr.load import load_recogniser
 from scoring.asr.perturb import perturb
 from scoring.contract import Prompt, Sample, TtsRequest, WordErrors
+from scoring.metrics.base import Measure
 from scoring.metrics.human_likeness import HumanLikeness
 from scoring.metrics.learned_mos import LearnedMos
 from scoring.metrics.wer import sample_wer, word_errors
+from scoring.tts.cores import one_blas_thread
 from scoring.tts.human_floor import floor_of, joint_floor
 from scoring.tts.total import sample_score
 
@@ -30,7 +33,11 @@ class Judge:
 
     @classmethod
     def load(cls, request: TtsRequest) -> Judge:
-        """Load what ``request`` asks for. Raises ScoringError where that cannot be."""
+        """Load what ``request`` asks for. Raises ScoringError where that cannot be.
+
+        numpy is told, for the whole process, to use one thread (`one_blas_thread`).
+        """
+        one_blas_thread()
         second = request.second_asr
         return cls(
             load_recogniser(request.asr, device=request.device),
@@ -54,19 +61,31 @@ class Judge:
         ``seed`` names the perturbation. Raises UnscorableAudioError where the audio cannot be
         judged.
         """
-        audio.check(spoken)
-        perturbed = perturb(spoken, seed)
-        # Cut before counting, so that the errors are those of the transcript that is reported.
-        heard = [r.transcribe(perturbed)[:MAX_TRANSCRIPT_CHARS] for r in self.recognisers]
-        errors = counted_errors(prompt.text, *heard)
-        wer = sample_wer(errors)
         likeness = self.likeness.measure(spoken)
+        (heard,) = self.hear([perturb(spoken, seed)])
+        return self.sample(prompt, spoken.seconds, heard, likeness)
+
+    def hear(self, perturbed: Sequence[audio.Audio]) -> list[tuple[str, ...]]:
+        """What each recogniser hears in each audio, which passed ``audio.check`` unperturbed."""
+        if not perturbed:
+            return []
+        heard = (recogniser.transcribe_all(perturbed) for recogniser in self.recognisers)
+        return list(zip(*heard, strict=True))
+
+    def sample(
+        self, prompt: Prompt, seconds: float, heard: Sequence[str], likeness: Measure
+    ) -> Sample:
+        """The sample of a clip from what was heard in it and how human it is."""
+        # Cut before counting, so that the errors are those of the transcript that is reported.
+        transcripts = [text[:MAX_TRANSCRIPT_CHARS] for text in heard]
+        errors = counted_errors(prompt.text, *transcripts)
+        wer = sample_wer(errors)
         return Sample(
             prompt=prompt,
             outcome="scored",
-            seconds=round(spoken.seconds, 3),
-            transcript=heard[0],
-            second_transcript=heard[1] if len(heard) > 1 else None,
+            seconds=round(seconds, 3),
+            transcript=transcripts[0],
+            second_transcript=transcripts[1] if len(transcripts) > 1 else None,
             errors=errors,
             wer=wer,
             human_likeness=likeness.value,

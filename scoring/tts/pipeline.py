@@ -1,16 +1,10 @@
-"""One evaluation from request to result: speak, write, transcribe, measure, aggregate."""
+"""One evaluation from request to result: load, speak and judge, aggregate."""
 
 from __future__ import annotations
 
-import hashlib
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from itertools import islice
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from scoring import audio
 from scoring.contract import (
     Aggregate,
     FailureCode,
@@ -21,39 +15,21 @@ from scoring.contract import (
     TtsRequest,
     TtsResult,
 )
-from scoring.errors import ScoringError, UnscorableAudioError
+from scoring.errors import ScoringError
 from scoring.manifest import describe, write_manifest
-from scoring.tts.ahead import one_ahead
-from scoring.tts.judge import Judge, unscored
+from scoring.tts.cores import usable_cores
+from scoring.tts.judge import Judge
 from scoring.tts.likelihood import measure
 from scoring.tts.load import ask_base, load_synthesiser, sketched
+from scoring.tts.pace import Pace
 from scoring.tts.prompts import delivery, prompts_digest, resolve
-from scoring.tts.seeds import prompt_seed
-from scoring.tts.synthesiser import Synthesiser, Utterance
+from scoring.tts.samples import Progress, samples_of
+from scoring.tts.synthesiser import Synthesiser
+from scoring.tts.timings import Timings
 from scoring.tts.total import aggregate
 
 # One bad prompt may be bad luck; a model that fails on more than this share cannot be run.
 MAX_FAILED_SHARE = 0.1
-
-Progress = Callable[[int, int], None]
-"""Called with (prompts done, prompts in all)."""
-
-
-@dataclass
-class Timings:
-    """Wall seconds spent in each stage."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Add the time of the block to the stage ``name``."""
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            spent = time.perf_counter() - start
-            self.seconds[name] = round(self.seconds.get(name, 0.0) + spent, 4)
 
 
 def evaluate(request: TtsRequest, out: Path, *, progress: Progress) -> TtsResult:
@@ -94,12 +70,24 @@ def score_prompts(
     *,
     timings: Timings,
     progress: Progress,
+    pace: Pace | None = None,
 ) -> TtsResult:
     """Let ``synthesiser`` speak the ``prompts`` that ``request`` means, and ``judge`` score them.
 
+    Nothing but the timings depends on ``pace``, chosen by device and cores where it is not given.
     Raises ScoringError: TOO_MANY_FAILED_PROMPTS, DISK_FULL, and whatever speaking raises.
     """
-    samples = _samples(request, prompts, synthesiser, judge, out, timings, progress)
+    by_place = samples_of(
+        request,
+        prompts,
+        synthesiser,
+        judge,
+        out,
+        pace=pace or Pace.choose(request, cores=usable_cores()),
+        timings=timings,
+        progress=progress,
+    )
+    samples = _whole(by_place, prompts)
     refuse_too_many_failures(samples)
     return TtsResult(
         status="COMPLETED",
@@ -124,34 +112,8 @@ def summarise(request: TtsRequest, samples: Sequence[Sample], *, floor: float) -
     return aggregate(samples, seed=request.seed, floor=floor, asked=asked)
 
 
-def _samples(
-    request: TtsRequest,
-    prompts: tuple[Prompt, ...],
-    synthesiser: Synthesiser,
-    judge: Judge,
-    out: Path,
-    timings: Timings,
-    progress: Progress,
-) -> tuple[Sample, ...]:
-    """Speak and score every prompt; the samples come back in the order of the prompts."""
-    (out / "audio").mkdir(parents=True, exist_ok=True)
-    samples: dict[int, Sample] = {}
-    # Never more utterances than prompts, whatever the synthesiser does.
-    utterances: Iterator[Utterance] = islice(synthesiser.speak(prompts), len(prompts))
-    if request.device != "cpu":
-        # The processor judges while the GPU speaks; on a CPU alone the two would only compete.
-        utterances = one_ahead(utterances)
-    progress(0, len(prompts))
-    while True:
-        with timings.stage("speak"):
-            utterance = next(utterances, None)
-        if utterance is None:
-            break
-        prompt = prompts[utterance.index]
-        with timings.stage("judge"):
-            seed = prompt_seed(request.seed, prompt)
-            samples[utterance.index] = _sample(utterance, prompt, judge, out, seed)
-        progress(len(samples), len(prompts))
+def _whole(samples: Mapping[int, Sample], prompts: Sequence[Prompt]) -> tuple[Sample, ...]:
+    """The samples in the order of the prompts. Raises ScoringError where one is missing."""
     silent = [prompt.index for n, prompt in enumerate(prompts) if n not in samples]
     if silent:
         raise ScoringError(
@@ -160,31 +122,6 @@ def _samples(
             "Report this: it is a fault of the engine, whatever the model.",
         )
     return tuple(samples[n] for n in range(len(prompts)))
-
-
-def _sample(utterance: Utterance, prompt: Prompt, judge: Judge, out: Path, seed: int) -> Sample:
-    """Write one utterance down and score it; what cannot be scored is recorded with its reason.
-
-    What is scored is the file, so that whoever has the file can score it again.
-    """
-    if utterance.audio is None:
-        return unscored(prompt, utterance.failure or "the model produced no audio")
-    name = f"audio/{prompt.index:05d}.wav"
-    path = out / name
-    try:
-        audio.check(utterance.audio)
-        audio.write_wav(path, utterance.audio)
-        sample = judge.score(prompt, audio.read_audio(path), seed=seed)
-    except UnscorableAudioError as error:
-        path.unlink(missing_ok=True)
-        return unscored(prompt, str(error))
-    return sample.model_copy(
-        update={
-            "audio": name,
-            "audio_digest": hashlib.sha256(path.read_bytes()).hexdigest(),
-            "truncated": utterance.truncated,
-        }
-    )
 
 
 def refuse_too_many_failures(samples: Sequence[Sample]) -> None:

@@ -13,7 +13,7 @@ from scoring.tts.pipeline import evaluate
 
 
 def run(request: bytes, out: Path) -> TtsResult:
-    """Parse the request, limit torch to this process's fair share, evaluate."""
+    """Parse the request and evaluate. Raises ScoringError."""
     try:
         parsed = TtsRequest.model_validate_json(request)
     except ValidationError as error:

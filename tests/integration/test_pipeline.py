@@ -26,8 +26,9 @@ from scoring.contract import (
 from scoring.errors import ScoringError
 from scoring.metrics.wer import word_errors
 from scoring.tts.judge import Judge, counted_errors
-from scoring.tts.pipeline import Timings, score_prompts
+from scoring.tts.pipeline import score_prompts
 from scoring.tts.synthesiser import Utterance
+from scoring.tts.timings import Timings
 from tests.ctc_miniature import make_ctc
 
 TEXT = "Did anybody see where the cat went?"
