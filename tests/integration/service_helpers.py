@@ -67,9 +67,12 @@ def new_submission(block: int = 100, **changes: object) -> NewSubmission:
     return NewSubmission(**{**fields, **changes})  # type: ignore[arg-type]
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
-    """Poll until ``condition`` holds; an assertion fails after ``seconds``."""
+def wait_until(
+    condition: Callable[[], bool], seconds: float = 20.0, *, pause: float = 0.01
+) -> None:
+    """Poll every ``pause`` seconds until ``condition`` holds; an assertion fails after
+    ``seconds``."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "still not so after the deadline"
-        time.sleep(0.01)
+        time.sleep(pause)

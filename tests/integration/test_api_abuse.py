@@ -117,7 +117,7 @@ def test_a_thousand_idle_and_a_thousand_slow_connections_stop_nobody_and_are_clo
             waiting[:] = [connection for connection in waiting if not is_closed(connection)]
             return not waiting
 
-        wait_until(drip, 10 * HEAD_SECONDS)
+        wait_until(drip, 10 * HEAD_SECONDS, pause=0.5)
         assert time.monotonic() - began > HEAD_SECONDS / 2  # An honest slow client has its time.
         assert "Traceback" not in api.log
 
@@ -170,7 +170,7 @@ def test_who_does_not_read_the_answer_is_cut_off(
             connection.connect((url.host, url.port))
             request = b"GET /recent_entries?limit=300 HTTP/1.1\r\nHost: x\r\n\r\n"
             connection.sendall(request * 8)
-            wait_until(lambda: established(url.port) == 0, 3 * WRITE_SECONDS)
+            wait_until(lambda: established(url.port) == 0, 3 * WRITE_SECONDS, pause=0.2)
         answers_soon(api)
 
 

@@ -8,9 +8,11 @@ import sys
 from pathlib import Path
 
 import hibari
+import pytest
 import soundfile
 
 from scoring.metrics.human_reference import HumanReference, in_reference
+from scripts import build_human_reference
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "build_human_reference.py"
 
@@ -44,6 +46,11 @@ def test_the_statistics_are_of_the_reference_half_of_the_human_speakers(tmp_path
     assert {"speech_share", "dnsmos_p808", "pitch_spread"} <= reference.statistics.keys()
 
 
+def run_here(recordings: Path, out: Path) -> int:
+    """The exit code of the program's ``main`` in this process."""
+    return build_human_reference.main([str(recordings), "--out", str(out)])
+
+
 def test_a_folder_of_speakers_needs_no_manifest(tmp_path: Path) -> None:
     speech = hibari.Hibari(threads=1)("Hello there, how are you?", seed=0)
     corpus = tmp_path / "corpus"
@@ -51,8 +58,7 @@ def test_a_folder_of_speakers_needs_no_manifest(tmp_path: Path) -> None:
         (corpus / name / "chapter").mkdir(parents=True)
         soundfile.write(corpus / name / "chapter" / "a.wav", speech, hibari.SAMPLE_RATE)
 
-    done = run(corpus, tmp_path / "reference.json")
-    assert done.returncode == 0, done.stderr
+    assert run_here(corpus, tmp_path / "reference.json") == 0
     reference = HumanReference.model_validate_json((tmp_path / "reference.json").read_bytes())
     (source,) = reference.sources
     chosen = {name for name in (f"corpus-{i}" for i in range(6)) if in_reference(name)}
@@ -60,10 +66,11 @@ def test_a_folder_of_speakers_needs_no_manifest(tmp_path: Path) -> None:
     assert source.licence == "not stated"
 
 
-def test_a_line_that_cannot_be_used_is_named_and_nothing_is_written(tmp_path: Path) -> None:
+def test_a_line_that_cannot_be_used_is_named_and_nothing_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     manifest = tmp_path / "manifest.jsonl"
     manifest.write_text('{"file": "a.flac"}\n')
-    done = run(manifest, tmp_path / "reference.json")
-    assert done.returncode == 2
-    assert f"{manifest}:1:" in done.stderr
+    assert run_here(manifest, tmp_path / "reference.json") == 2
+    assert f"{manifest}:1:" in capsys.readouterr().err
     assert not (tmp_path / "reference.json").exists()

@@ -325,5 +325,4 @@ def test_the_command_line_works_as_documented(model: Path, tmp_path: Path) -> No
 
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "out" / "result.json").read_text())["status"] == "COMPLETED"
-    usage = subprocess.run([*command, "--repo_name", "x"], check=False, capture_output=True)
-    assert usage.returncode == 2
+    assert run(model, tmp_path / "out", "--repo_name", "x") == 2

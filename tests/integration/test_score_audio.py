@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from scripts import score_audio
+
 ROOT = Path(__file__).parents[2]
 TEXT = "Did anybody see where the cat went?"
 RATE = hibari.SAMPLE_RATE
@@ -26,12 +28,24 @@ def command(cases: Path, out: Path, *options: str) -> list[str]:
 
 
 def run(cases: Path, out: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    """The finished program; its error output without the line breaks of the terminal."""
-    done = subprocess.run(
+    """The finished program."""
+    return subprocess.run(
         command(cases, out, *options), capture_output=True, text=True, check=False, timeout=120
     )
-    done.stderr = " ".join(done.stderr.split())
-    return done
+
+
+def run_here(cases: Path, out: Path, *options: str) -> int:
+    """The exit code of the program's ``main`` in this process: each start imports for seconds."""
+    try:
+        return score_audio.main([str(cases), "--out", str(out), *options])
+    except SystemExit as usage:
+        assert isinstance(usage.code, int)
+        return usage.code
+
+
+def words(text: str) -> str:
+    """Without the line breaks of the terminal."""
+    return " ".join(text.split())
 
 
 def write_cases(path: Path, *cases: dict[str, Any]) -> Path:
@@ -126,7 +140,7 @@ def test_the_transcript_of_another_recording_costs_the_score(
     swapped = [{"audio": speech, "text": other}, {"audio": "other.wav", "text": TEXT}]
     out = tmp_path / "scores.jsonl"
 
-    assert run(write_cases(tmp_path / "cases.jsonl", *swapped), out).returncode == 0
+    assert run_here(write_cases(tmp_path / "cases.jsonl", *swapped), out) == 0
     first, second = (json.loads(line) for line in out.read_text("utf-8").splitlines())
 
     assert first["human_likeness"] == rows["speech"]["human_likeness"] > 0.5
@@ -162,33 +176,36 @@ def test_audio_that_cannot_be_scored_is_rejected_with_its_reason(
     ],
 )
 def test_a_malformed_line_is_named_and_nothing_is_written(
-    directory: Path, tmp_path: Path, line: str, problem: str
+    directory: Path, tmp_path: Path, line: str, problem: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cases = tmp_path / "cases.jsonl"
     cases.write_text('{"audio": "speech.wav", "text": null}\n\n' + line + "\n")
-    done = run(cases, tmp_path / "scores.jsonl")
-    assert done.returncode == 2
-    assert f"{cases}:3: {problem}" in done.stderr
+    assert run_here(cases, tmp_path / "scores.jsonl") == 2
+    assert f"{cases}:3: {problem}" in words(capsys.readouterr().err)
     assert not (tmp_path / "scores.jsonl").exists()
 
 
-def test_no_file_no_cases_and_no_text_are_errors_of_the_caller(tmp_path: Path) -> None:
+def test_no_file_no_cases_and_no_text_are_errors_of_the_caller(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "scores.jsonl"
     empty, binary = tmp_path / "empty.jsonl", tmp_path / "binary.jsonl"
     empty.touch()
     binary.write_bytes(b"\xff\xfe\x00")
     for cases, problem in ((tmp_path / "none.jsonl", "No such file"), (empty, "has no cases")):
-        done = run(cases, out)
-        assert (done.returncode, problem in done.stderr) == (2, True)
-    assert run(binary, out).returncode == 2
+        assert run_here(cases, out) == 2
+        assert problem in words(capsys.readouterr().err)
+    assert run_here(binary, out) == 2
 
 
-def test_an_unknown_recogniser_is_an_error_of_the_caller(directory: Path, tmp_path: Path) -> None:
+def test_an_unknown_recogniser_is_an_error_of_the_caller(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     cases = write_cases(tmp_path / "cases.jsonl", {"audio": "a.wav", "text": None})
-    done = run(cases, tmp_path / "scores.jsonl", "--asr", "whisper-9000")
-    assert done.returncode == 2
-    assert "'whisper-9000' is neither a directory nor a Whisper size" in done.stderr
-    assert run(cases, tmp_path / "scores.jsonl", "--device", "tpu").returncode == 2
+    assert run_here(cases, tmp_path / "scores.jsonl", "--asr", "whisper-9000") == 2
+    told = words(capsys.readouterr().err)
+    assert "'whisper-9000' is neither a directory nor a Whisper size" in told
+    assert run_here(cases, tmp_path / "scores.jsonl", "--device", "tpu") == 2
 
 
 def test_the_help_teaches_by_example(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from object_store import BUCKET, ObjectStore, running_object_store
 from service_helpers import fresh_database, new_submission, run_sql
 from service_processes import running_api
 
+from scripts.make_miniature import make_miniature
 from voice_validation_api.canary_ledger import Verdict, newest_checks
 from voice_validation_api.database import Database
 from voice_validation_api.records import Submission
@@ -107,8 +108,7 @@ def evaluated(shared: Shared, tmp_path_factory: pytest.TempPathFactory) -> Evalu
 
 
 def publish_miniature(hub: RunningHub, path: Path) -> str:
-    script = [sys.executable, "scripts/make_miniature.py", "--out", str(path), "--seed", "1"]
-    subprocess.run(script, cwd=REPOSITORY_ROOT, check=True)
+    make_miniature(path, seed=1)
     return hub.publish("miniature", {file.name: file.read_bytes() for file in path.iterdir()})
 
 

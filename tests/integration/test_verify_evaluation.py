@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from miniatures import edit_tensors
 
+from scoring import entrypoint
 from scoring.contract import (
     CtcSpec,
     ListedPrompts,
@@ -37,13 +38,17 @@ PROMPTS = ListedPrompts(
 Doctor = Callable[[dict[str, Any]], None]
 
 
-def evaluate(request: TtsRequest, out: Path) -> None:
-    """As a launcher does it: the evaluator's own program, in a process of its own."""
+def arguments(request: TtsRequest, out: Path) -> list[str]:
+    """Those of the evaluator's program."""
     out.mkdir()
     (out / "request.json").write_text(request.model_dump_json(), "utf-8")
-    command = [sys.executable, "-m", "scoring.entrypoint", "tts", "--out", str(out)]
+    return ["tts", "--out", str(out), "--request", str(out / "request.json")]
+
+
+def evaluate(request: TtsRequest, out: Path) -> None:
+    """As a launcher does it: the evaluator's own program, in a process of its own."""
     done = subprocess.run(
-        [*command, "--request", str(out / "request.json")],
+        [sys.executable, "-m", "scoring.entrypoint", *arguments(request, out)],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -79,7 +84,8 @@ def of_model(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Path:
 @pytest.fixture(scope="module")
 def of_voice(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("of_voice") / "out"
-    evaluate(TtsRequest(synthesiser=ReferenceVoice(name="hibari"), prompts=PROMPTS), out)
+    request = TtsRequest(synthesiser=ReferenceVoice(name="hibari"), prompts=PROMPTS)
+    assert entrypoint.main(arguments(request, out)) == 0
     return out
 
 

@@ -15,6 +15,7 @@ import pytest
 from hub_helpers import REPOSITORY_ROOT, RunningHub, running_hub
 from service_helpers import new_submission, open_directory, wait_until
 
+from scripts.make_miniature import make_miniature
 from voice_validation_api.database import Database
 from voice_validation_api.postgres import ensure_postgres
 from voice_validation_api.records import Submission
@@ -92,8 +93,7 @@ def _command_line(pid: int) -> str:
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     miniature = tmp_path_factory.mktemp("miniature")
-    script = [sys.executable, "scripts/make_miniature.py", "--out", str(miniature), "--seed", "1"]
-    subprocess.run(script, cwd=REPOSITORY_ROOT, check=True)
+    make_miniature(miniature, seed=1)
     files = {file.name: file.read_bytes() for file in miniature.iterdir()}
     with (
         open_directory() as path,
