@@ -4,18 +4,16 @@ import hashlib
 import json
 import struct
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from raw_safetensors import RawTensors, framed, safetensors
 from safetensors.numpy import save_file
 
 from scoring.weights_digest import SafetensorsError, weights_digest
 
-# (dtype, shape, bytes) of one tensor, by name.
-Tensors = dict[str, tuple[str, tuple[int, ...], bytes]]
 _WIDTHS = {"F32": 4, "F16": 2, "BF16": 2, "I64": 8, "U8": 1}
 
 
@@ -40,24 +38,6 @@ _quickly = settings(
 )
 
 
-def _safetensors(tensors: Tensors, metadata: dict[str, str] | None = None) -> bytes:
-    header: dict[str, Any] = {} if metadata is None else {"__metadata__": metadata}
-    data = b""
-    for name, (dtype, shape, raw) in tensors.items():
-        offsets = [len(data), len(data) + len(raw)]
-        header[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": offsets}
-        data += raw
-    return _framed(header, data)
-
-
-def _framed(header: object, data: bytes) -> bytes:
-    return _framed_text(json.dumps(header), data)
-
-
-def _framed_text(header: str, data: bytes) -> bytes:
-    return struct.pack("<Q", len(header.encode())) + header.encode() + data
-
-
 def _digest(directory: Path, **files: bytes) -> str:
     for old in directory.rglob("*.safetensors"):
         old.unlink()
@@ -66,7 +46,7 @@ def _digest(directory: Path, **files: bytes) -> str:
     return weights_digest(directory)
 
 
-def _defined(tensors: Tensors) -> str:
+def _defined(tensors: RawTensors) -> str:
     """The digest straight from its definition."""
     u64 = struct.Struct("<Q").pack
     stream = b"weights-digest-1" + u64(len(tensors))
@@ -78,48 +58,48 @@ def _defined(tensors: Tensors) -> str:
 
 @_quickly
 @given(tensors=_checkpoints)
-def test_digest_is_what_its_definition_says(tmp_path: Path, tensors: Tensors) -> None:
-    assert _digest(tmp_path, model=_safetensors(tensors)) == _defined(tensors)
+def test_digest_is_what_its_definition_says(tmp_path: Path, tensors: RawTensors) -> None:
+    assert _digest(tmp_path, model=safetensors(tensors)) == _defined(tensors)
 
 
 @_quickly
 @given(tensors=_checkpoints, data=st.data())
 def test_sharding_order_and_metadata_do_not_count(
-    tmp_path: Path, tensors: Tensors, data: st.DataObject
+    tmp_path: Path, tensors: RawTensors, data: st.DataObject
 ) -> None:
     names = data.draw(st.permutations(sorted(tensors)))
     cut = data.draw(st.integers(0, len(names)))
     first = {name: tensors[name] for name in names[:cut]}
     second = {name: tensors[name] for name in names[cut:]}
     sharded = _digest(
-        tmp_path, a=_safetensors(first, {"format": "pt"}), b=_safetensors(second, {"by": "me"})
+        tmp_path, a=safetensors(first, {"format": "pt"}), b=safetensors(second, {"by": "me"})
     )
-    assert sharded == _digest(tmp_path, model=_safetensors(tensors))
+    assert sharded == _digest(tmp_path, model=safetensors(tensors))
 
 
 @_quickly
 @given(tensors=_checkpoints, other=_checkpoints)
 def test_different_tensors_have_different_digests(
-    tmp_path: Path, tensors: Tensors, other: Tensors
+    tmp_path: Path, tensors: RawTensors, other: RawTensors
 ) -> None:
-    same = _digest(tmp_path, m=_safetensors(tensors)) == _digest(tmp_path, m=_safetensors(other))
+    same = _digest(tmp_path, m=safetensors(tensors)) == _digest(tmp_path, m=safetensors(other))
     assert same == (tensors == other)
 
 
 def test_bytes_moved_between_neighbours_change_the_digest(tmp_path: Path) -> None:
     one = {"a": ("U8", (2,), b"xy"), "b": ("U8", (1,), b"z")}
     two = {"a": ("U8", (1,), b"x"), "b": ("U8", (2,), b"yz")}
-    assert _digest(tmp_path, m=_safetensors(one)) != _digest(tmp_path, m=_safetensors(two))
+    assert _digest(tmp_path, m=safetensors(one)) != _digest(tmp_path, m=safetensors(two))
 
 
 def test_shape_and_dtype_count_though_bytes_are_the_same(tmp_path: Path) -> None:
-    variants: list[Tensors] = [
+    variants: list[RawTensors] = [
         {"a": ("F32", (4,), bytes(16))},
         {"a": ("F32", (2, 2), bytes(16))},
         {"a": ("F16", (8,), bytes(16))},
         {"a": ("BF16", (8,), bytes(16))},
     ]
-    digests = {_digest(tmp_path, m=_safetensors(variant)) for variant in variants}
+    digests = {_digest(tmp_path, m=safetensors(variant)) for variant in variants}
     assert len(digests) == len(variants)
 
 
@@ -128,6 +108,10 @@ def test_files_of_the_safetensors_library_are_read(tmp_path: Path) -> None:
     (tmp_path / "deep").mkdir()
     save_file({"x": array}, tmp_path / "deep" / "model.safetensors", metadata={"format": "pt"})
     assert weights_digest(tmp_path) == _defined({"x": ("F32", (2, 3), array.tobytes())})
+
+
+def _with_header(header: object, data: bytes) -> bytes:
+    return framed(json.dumps(header), data)
 
 
 _GOOD = {"dtype": "U8", "shape": [2], "data_offsets": [0, 2]}
@@ -144,23 +128,23 @@ _GOOD = {"dtype": "U8", "shape": [2], "data_offsets": [0, 2]}
         (struct.pack("<Q", 2) + b"[]", "not a JSON object"),
         (struct.pack("<Q", 2) + b"\xff\xff", "not JSON"),
         (struct.pack("<Q", 100_000) + b"[" * 100_000, "not JSON"),
-        (_framed({"a": _GOOD}, b"x"), "truncated"),
-        (_framed({"a": _GOOD}, b"xyz"), "bytes to spare"),
-        (_framed({"a": _GOOD, "b": _GOOD}, b"xy"), "overlaps"),
-        (_framed({"a": _GOOD | {"data_offsets": [1, 3]}}, b"xyz"), "gap"),
-        (_framed({"a": _GOOD | {"data_offsets": [0, 1]}}, b"x"), "described wrongly"),
-        (_framed({"a": _GOOD | {"data_offsets": [2, 0]}}, b"xy"), "described wrongly"),
-        (_framed({"a": _GOOD | {"data_offsets": [-2, 0]}}, b"xy"), "described wrongly"),
-        (_framed({"a": _GOOD | {"shape": [True, 2]}}, b"xy"), "described wrongly"),
-        (_framed({"a": _GOOD | {"shape": [2.0]}}, b"xy"), "described wrongly"),
-        (_framed({"a": _GOOD | {"shape": "2"}}, b"xy"), "described wrongly"),
-        (_framed({"a": _GOOD | {"dtype": "PICKLE"}}, b"xy"), "described wrongly"),
-        (_framed({"a": _GOOD | {"dtype": ["U8"]}}, b"xy"), "described wrongly"),
-        (_framed({"a": "U8"}, b"xy"), "described wrongly"),
-        (_framed({"\ud800": _GOOD}, b"xy"), "described wrongly"),
-        (_framed({"a" * 2_000: _GOOD}, b"xy"), "described wrongly"),
+        (_with_header({"a": _GOOD}, b"x"), "truncated"),
+        (_with_header({"a": _GOOD}, b"xyz"), "bytes to spare"),
+        (_with_header({"a": _GOOD, "b": _GOOD}, b"xy"), "overlaps"),
+        (_with_header({"a": _GOOD | {"data_offsets": [1, 3]}}, b"xyz"), "gap"),
+        (_with_header({"a": _GOOD | {"data_offsets": [0, 1]}}, b"x"), "described wrongly"),
+        (_with_header({"a": _GOOD | {"data_offsets": [2, 0]}}, b"xy"), "described wrongly"),
+        (_with_header({"a": _GOOD | {"data_offsets": [-2, 0]}}, b"xy"), "described wrongly"),
+        (_with_header({"a": _GOOD | {"shape": [True, 2]}}, b"xy"), "described wrongly"),
+        (_with_header({"a": _GOOD | {"shape": [2.0]}}, b"xy"), "described wrongly"),
+        (_with_header({"a": _GOOD | {"shape": "2"}}, b"xy"), "described wrongly"),
+        (_with_header({"a": _GOOD | {"dtype": "PICKLE"}}, b"xy"), "described wrongly"),
+        (_with_header({"a": _GOOD | {"dtype": ["U8"]}}, b"xy"), "described wrongly"),
+        (_with_header({"a": "U8"}, b"xy"), "described wrongly"),
+        (_with_header({"\ud800": _GOOD}, b"xy"), "described wrongly"),
+        (_with_header({"a" * 2_000: _GOOD}, b"xy"), "described wrongly"),
         (
-            _framed_text(f'{{"a": {json.dumps(_GOOD)}, "a": {json.dumps(_GOOD)}}}', b"xy"),
+            framed(f'{{"a": {json.dumps(_GOOD)}, "a": {json.dumps(_GOOD)}}}', b"xy"),
             "repeats a name",
         ),
     ],
@@ -171,7 +155,7 @@ def test_malformed_file_is_refused(tmp_path: Path, content: bytes, reason: str) 
 
 
 def test_name_in_two_files_is_refused(tmp_path: Path) -> None:
-    content = _safetensors({"a": ("U8", (1,), b"x")})
+    content = safetensors({"a": ("U8", (1,), b"x")})
     with pytest.raises(SafetensorsError, match="occurs twice"):
         _digest(tmp_path, one=content, two=content)
 
@@ -182,7 +166,7 @@ def test_directory_without_safetensors_is_refused(tmp_path: Path) -> None:
 
 
 def test_link_is_refused_even_within_the_directory(tmp_path: Path) -> None:
-    (tmp_path / "real.bin").write_bytes(_safetensors({"a": ("U8", (1,), b"x")}))
+    (tmp_path / "real.bin").write_bytes(safetensors({"a": ("U8", (1,), b"x")}))
     (tmp_path / "model.safetensors").symlink_to(tmp_path / "real.bin")
     with pytest.raises(SafetensorsError, match="link"):
         weights_digest(tmp_path)

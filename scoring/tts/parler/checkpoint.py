@@ -1,8 +1,8 @@
-"""Streams a checkpoint's tensors from safetensors, trusting nothing that the files say.
+"""Loads a checkpoint's tensors from safetensors, trusting nothing that the files say.
 
-Each tensor's bytes are read once, into the buffer that becomes the tensor, and hashed there: the
-weights digest covers exactly what is loaded even if a file changes meanwhile. Files are read and
-not memory-mapped, because a mapped file that shrinks kills the process.
+Files are mapped, see `mapped_file`. Each tensor is hashed and checked where it lies in its file and
+then either stays there, if dtype and device are right, or is converted from there, one after the
+other. So there is never a second copy of the whole, nor any buffer beside the largest tensor.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from torch import Tensor
 
 from scoring.contract import FailureCode
 from scoring.errors import ScoringError
+from scoring.tts.parler.mapped_file import MappedFile, tensor_of, unchanging
 from scoring.weights_digest import (
     SafetensorsError,
     TensorEntry,
     WeightsHasher,
     find_safetensors,
     merge_headers,
-    read_chunks,
 )
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -36,8 +36,11 @@ _REPUBLISH = "Publish the checkpoint again with save_pretrained(..., safe_serial
 
 @dataclass(frozen=True)
 class Weights:
-    """Tensors on the device and in the dtypes asked for, and the digest of everything in the
-    files."""
+    """Tensors on the device and in the dtypes asked for, and the digest of everything in the files.
+
+    What needed no change lies in its file, see `MappedFile`: a tensor that is let go takes no
+    memory, and one that stays takes none that the system cannot take back.
+    """
 
     tensors: dict[str, Tensor]
     digest: str
@@ -65,16 +68,19 @@ def read_weights(
     checked and dropped. ``dtype`` names the dtype that the tensor of a name shall have once loaded.
 
     Raises ScoringError: WEIGHTS_MISSING, WEIGHTS_NOT_SAFETENSORS, WEIGHTS_UNREADABLE,
-    TENSOR_MISMATCH, TENSOR_NOT_FINITE.
+    TENSOR_MISMATCH, TENSOR_NOT_FINITE, EVALUATOR_ERROR if a file cannot be read or changes
+    meanwhile.
     """
     paths = _find(model_dir)
     try:
         with ExitStack() as stack:
             files = [(path, stack.enter_context(path.open("rb"))) for path in paths]
+            for path, file in files:
+                stack.enter_context(unchanging(path, file))
             located = merge_headers(files)
             wanted = [entry for entry, _ in located if not skip(entry.name)]
             _check_headers(wanted, expected({entry.name for entry in wanted}))
-            return _stream(located, skip, keep, dtype, device)
+            return _load(located, skip, keep, dtype, device)
     except SafetensorsError as error:
         raise ScoringError(FailureCode.WEIGHTS_UNREADABLE, str(error), _REPUBLISH) from error
     except OSError as error:
@@ -118,44 +124,53 @@ def _check_headers(entries: list[TensorEntry], shapes: Shapes) -> None:
         raise _mismatch(f"tensor {missing[0]!r} is missing ({len(missing)} missing in all)")
 
 
-def _stream(
+def _load(
     located: list[tuple[TensorEntry, BinaryIO]],
     skip: Callable[[str], bool],
     keep: Callable[[str], bool],
     dtype: Callable[[str], torch.dtype],
     device: torch.device,
 ) -> Weights:
+    mapped = _mapped(located)
     hasher = WeightsHasher(len(located))
     tensors: dict[str, Tensor] = {}
     skipped = []
     for entry, file in located:
+        data = mapped[file].bytes_of(entry)
         hasher.begin(entry)
+        hasher.data(data)
         if skip(entry.name):
             skipped.append(entry.name)
-            for chunk in read_chunks(file, entry):
-                hasher.data(chunk)
             continue
-        buffer = _read(file, entry)
-        hasher.data(memoryview(buffer))
-        tensor = torch.frombuffer(buffer, dtype=_DTYPES[entry.dtype]).reshape(entry.shape)
-        if not bool(torch.isfinite(tensor).all()):
-            raise ScoringError(
-                FailureCode.TENSOR_NOT_FINITE,
-                f"tensor {entry.name!r} holds NaN or infinite values",
-                "Publish a checkpoint from before training diverged.",
-            )
+        tensor = tensor_of(data, entry, _DTYPES[entry.dtype])
+        _check_finite(tensor, entry.name)
         if keep(entry.name):
-            tensors[entry.name] = tensor.to(device=device, dtype=dtype(entry.name))
+            tensors[entry.name] = _placed(tensor, dtype(entry.name), device)
     return Weights(tensors, hasher.hexdigest(), tuple(skipped))
 
 
-def _read(file: BinaryIO, entry: TensorEntry) -> bytearray:
-    buffer = bytearray(entry.nbytes)
-    position = 0
-    for chunk in read_chunks(file, entry):
-        buffer[position : position + len(chunk)] = chunk
-        position += len(chunk)
-    return buffer
+def _mapped(located: list[tuple[TensorEntry, BinaryIO]]) -> dict[BinaryIO, MappedFile]:
+    ends: dict[BinaryIO, int] = {}
+    for entry, file in located:
+        ends[file] = max(ends.get(file, 0), entry.offset + entry.nbytes)
+    return {file: MappedFile(file, end) for file, end in ends.items()}
+
+
+def _check_finite(tensor: Tensor, name: str) -> None:
+    # NaN is passed on by both; no array of flags is made, which isfinite would do.
+    if tensor.numel() and not all(bool(end.isfinite()) for end in torch.aminmax(tensor)):
+        raise ScoringError(
+            FailureCode.TENSOR_NOT_FINITE,
+            f"tensor {name!r} holds NaN or infinite values",
+            "Publish a checkpoint from before training diverged.",
+        )
+
+
+def _placed(tensor: Tensor, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """The very tensor where it fits already. The narrower of its two forms travels to a device."""
+    if dtype.itemsize < tensor.dtype.itemsize:
+        tensor = tensor.to(dtype)
+    return tensor.to(device).to(dtype)
 
 
 def _mismatch(message: str) -> ScoringError:
