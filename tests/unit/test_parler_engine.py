@@ -1,5 +1,6 @@
 """The engine's seam: determinism, caps, seeds, and whose assets are used."""
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,9 @@ from safetensors.numpy import load_file, save_file
 
 from scoring.contract import FailureCode
 from scoring.errors import ScoringError
+from scoring.tts.ahead import THREAD_NAME
 from scoring.tts.parler import ParlerEngine, SpeakRequest, Spoken
+from scoring.tts.parler import engine as engine_module
 from scoring.weights_digest import weights_digest
 from scripts.make_miniature import MiniatureOptions, make_miniature
 
@@ -61,6 +64,20 @@ def test_same_request_sounds_the_same_whatever_its_neighbours(engine: ParlerEngi
         [alone] = engine.speak([many[place]])
         assert alone.audio is not None
         np.testing.assert_array_equal(alone.audio, together[place].audio)
+
+
+def test_decoding_ahead_of_the_codec_loses_nothing_and_leaves_no_thread(
+    engine: ParlerEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a GPU does, on a CPU."""
+    monkeypatch.setitem(engine_module.DECODED_AHEAD, "cpu", 3)
+    spoken = _speak(engine, _requests(TEXTS * 3))
+    assert [one.index for one in spoken] == list(range(15))
+    assert all(one.audio is not None for one in spoken)
+    left_early = engine.speak(_requests(TEXTS * 3))
+    next(left_early)
+    left_early.close()
+    assert not [t for t in threading.enumerate() if t.name.startswith(THREAD_NAME)]
 
 
 def test_same_request_sounds_the_same_whatever_its_neighbours_descriptions(

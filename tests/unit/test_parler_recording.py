@@ -1,7 +1,7 @@
 """What a GPU records: passes that wait for nothing on the device and find everything in its place.
 
-That needs no GPU to be seen: tensors on torch's meta device have a shape and a dtype and no numbers,
-so what reads a number back fails, and what mixes devices is noticed.
+That needs no GPU to be seen: tensors on torch's meta device have a shape and a dtype and no
+numbers, so what reads a number back fails, and what mixes devices is noticed.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from torch.utils._pytree import tree_leaves
 from scoring.tts.parler import ParlerEngine, generate, one_query
 from scoring.tts.parler.config import ParlerConfig, load_config
 from scoring.tts.parler.generate import GenerationInput, Generator
+from scoring.tts.parler.load import _text_encoder
 from scoring.tts.parler.model import ParlerDecoder
 from scoring.tts.parler.parameters import Parameters, decoder_shapes
 from scoring.tts.parler.recording import Recorded
@@ -104,6 +105,16 @@ def test_a_step_and_a_first_pass_never_leave_the_gpu(
     assert logits.shape == (1, config.decoder.num_codebooks, config.decoder.vocab_size)
     assert flags.shape == (2, SLOTS)
     assert {logits.device.type, flags.device.type} == {"meta"}
+
+
+@torch.inference_mode()
+def test_the_text_encoder_never_leaves_the_gpu_either(tmp_path: Path) -> None:
+    make_miniature(tmp_path, seed=0)
+    encoder = _text_encoder(load_config(tmp_path))
+    with Crossings() as crossings:
+        encoder(input_ids=torch.zeros(1, 7, dtype=torch.int64, device=META))
+    assert crossings.found == []
+    assert crossings.operations > 50
 
 
 def test_what_leaves_the_device_is_noticed() -> None:

@@ -18,6 +18,7 @@ from scoring.contract import FailureCode
 from scoring.errors import ScoringError
 from scoring.sketch.answers import Answers, answers_of
 from scoring.sketch.difference import BaseAnswers, base_answers
+from scoring.tts.ahead import Ahead
 from scoring.tts.parler.generate import GenerationInput, Generator, Room, columns_available
 from scoring.tts.parler.load import SLOT_COUNTS, LoadedModel, Place, load_model
 from scoring.tts.parler.memory import (
@@ -27,11 +28,16 @@ from scoring.tts.parler.memory import (
     default_limit,
 )
 from scoring.tts.parler.precision import Precision, lowered, usual_precision
+from scoring.tts.parler.recording import Recorded
 from scoring.tts.parler.rounding import sizes_rounding_alike
 from scoring.tts.parler.settings import GenerationSettings
 from scoring.tts.parler.slots import Generated
 from scoring.tts.parler.streaming import stream_codes
 from scoring.tts.parler.tokenizer import TextError
+
+# Utterances whose tokens may wait for the codec while the decoder goes on. On a CPU the two would
+# only compete.
+DECODED_AHEAD = {"cpu": 0, "cuda": 64}
 
 
 @dataclass(frozen=True)
@@ -73,6 +79,11 @@ class ParlerEngine:
         self._model = model
         self._device = device
         self.answers = answers
+        # One for each number of tokens: padded, a description would sound otherwise.
+        self._encoders: dict[int, Recorded] = {}
+        # The codec is bound by arithmetic and the decoder by memory: beside one another they take
+        # hardly longer than alone.
+        self._beside = _stream(device)
 
     @classmethod
     def load(
@@ -105,6 +116,8 @@ class ParlerEngine:
             answers = answers_of(model) if ask else None
             parameters = lowered(model.decoder.parameters, place.precision)
             speaking = replace(model, decoder=replace(model.decoder, parameters=parameters))
+            if where.type == "cuda":
+                torch.cuda.synchronize(where)  # the codec's stream waits for no other
             return cls(speaking, where, answers)
 
     @staticmethod
@@ -155,8 +168,10 @@ class ParlerEngine:
                     prepared[index] = outcome
             places = list(prepared)
             inputs = list(prepared.values())
-            for generated in self._generator(self._model.settings, inputs).run(inputs):
-                yield self._voice(places[generated.index], generated)
+            generator = self._generator(self._model.settings, inputs)
+            with Ahead() as ahead:
+                for generated in ahead.of(generator.run(inputs), DECODED_AHEAD[self._device.type]):
+                    yield self._voice(places[generated.index], generated)
 
     def stream(self, request: SpeakRequest) -> Iterator[NDArray[np.float32]]:
         """Yield the sound of one request in pieces, (samples,), as they are decoded.
@@ -168,7 +183,7 @@ class ParlerEngine:
             prepared = self._prepare(request, {})
             generator = self._generator(self._model.settings, [prepared])
             for piece in stream_codes(generator, prepared, self._model.codec):
-                yield self._sound(piece)
+                yield _sound(piece)
 
     def greedy(self, texts: Sequence[str], description: str) -> list[Generated]:
         """The audio tokens of always choosing the likeliest, up to the settings' own length cap.
@@ -183,10 +198,8 @@ class ParlerEngine:
 
     def decode(self, codes: Tensor) -> NDArray[np.float32]:
         """The sound, (samples,), of (codebooks, frames) audio tokens; see `Codec.decode`."""
-        return self._sound(self._model.codec.decode(codes.to(self._device)))
-
-    def _sound(self, audio: Tensor) -> NDArray[np.float32]:
-        return audio.clamp(-1, 1).cpu().numpy()
+        with torch.cuda.stream(self._beside):
+            return _sound(self._model.codec.decode(codes))
 
     def _generator(
         self, settings: GenerationSettings, requests: Sequence[GenerationInput]
@@ -227,22 +240,28 @@ class ParlerEngine:
         model = self._model
         prompt = model.tokenizer.encode(request.text)
         if request.description not in encoded:
-            ids = self._ids(model.tokenizer.encode(request.description))
-            hidden = model.text_encoder(input_ids=ids).last_hidden_state
-            encoded[request.description] = model.decoder.described(hidden)
+            encoded[request.description] = self._heard(request.description)
         available = columns_available(model.config, len(prompt))
         shortest = 2 * model.config.decoder.num_codebooks - 1
         if available < shortest:
             raise TextError("the text leaves no room for audio among the model's positions")
-        states = model.decoder.memory_states(encoded[request.description], self._ids(prompt))
+        ids = torch.tensor([prompt], device=self._device)
+        states = model.decoder.memory_states(encoded[request.description], ids)
         longest = min(available, model.settings.max_length)
         if math.isfinite(request.max_seconds):
             frames = int(request.max_seconds * model.codec.config.frame_rate)
             longest = min(longest, max(shortest, frames + model.config.decoder.num_codebooks))
         return GenerationInput(states, np.array(prompt, np.int64), request.seed, longest)
 
-    def _ids(self, tokens: Sequence[int]) -> Tensor:
-        return torch.tensor([tokens], device=self._device)
+    def _heard(self, description: str) -> Tensor:
+        """A description as cross-attention reads it, (1, positions, hidden)."""
+        tokens = self._model.tokenizer.encode(description)
+        encoder = self._encoders.setdefault(len(tokens), Recorded(self._encode, self._device))
+        return encoder(np.array([tokens], np.int64)).clone()
+
+    def _encode(self, ids: Tensor) -> Tensor:
+        model = self._model
+        return model.decoder.described(model.text_encoder(input_ids=ids).last_hidden_state)
 
     def _voice(self, index: int, generated: Generated) -> Spoken:
         if generated.failure is not None:
@@ -259,6 +278,17 @@ class ParlerEngine:
 
     def _failed(self, index: int, reason: str) -> Spoken:
         return Spoken(index, None, self.sample_rate, 0, False, reason)
+
+
+def _stream(device: torch.device) -> torch.cuda.Stream | None:
+    """A stream of one's own; None, on a CPU, means none to torch too."""
+    if device.type != "cuda":
+        return None
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+
+
+def _sound(audio: Tensor) -> NDArray[np.float32]:
+    return audio.clamp(-1, 1).cpu().numpy()
 
 
 def _device(name: str) -> torch.device:

@@ -38,6 +38,10 @@ class Recorded:
         fresh = torch.from_numpy(numbers)
         if self._device.type != "cuda":
             return self._function(fresh)
+        with torch.cuda.device(self._device):
+            return self._on_gpu(fresh)
+
+    def _on_gpu(self, fresh: Tensor) -> Tensor:
         if self._input is None:
             self._input = fresh.to(self._device)
             return self._function(self._input)
