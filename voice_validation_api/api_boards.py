@@ -178,6 +178,14 @@ class RunningAnswer(Answer):
     lease_expires_at: datetime
 
 
+class WorkersAnswer(Answer):
+    """How many queues of workers are there. Each evaluates one submission at a time."""
+
+    alive: int = Field(description="They hold a submission, or asked for one lately.")
+    busy: int = Field(description="They hold a submission.")
+    ill: int = Field(description="Their canary failed: they claim nothing until they are well.")
+
+
 class QueueAnswer(Answer):
     """The queue at a glance."""
 
@@ -186,6 +194,7 @@ class QueueAnswer(Answer):
     parked: int = Field(description="Retries used up: an operator has to look.")
     completed: int
     failed: int
+    workers: WorkersAnswer
     running: tuple[RunningAnswer, ...]
 
     @classmethod
@@ -208,6 +217,7 @@ class QueueAnswer(Answer):
             parked=state.parked,
             completed=state.completed,
             failed=state.failed,
+            workers=WorkersAnswer(**vars(state.workers)),
             running=running,
         )
 

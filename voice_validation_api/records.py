@@ -251,6 +251,16 @@ class RunningLease:
 
 
 @dataclass(frozen=True, kw_only=True)
+class WorkerCounts:
+    """How many queues of workers are there, hold a submission, and claim nothing because their
+    canary failed."""
+
+    alive: int
+    busy: int
+    ill: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class QueueState:
     """The queue at a glance. ``waiting`` and ``retrying`` are claimable, ``parked`` is not."""
 
@@ -259,6 +269,7 @@ class QueueState:
     parked: int
     completed: int
     failed: int
+    workers: WorkerCounts
     running: tuple[RunningLease, ...]
 
 

@@ -27,6 +27,7 @@ from voice_validation_api.records import (
     StoredSample,
     Submission,
     SubmissionId,
+    WorkerCounts,
 )
 from voice_validation_api.status import SubmissionStatus
 
@@ -131,12 +132,16 @@ class Store:
         return self._database.fetch(ShownAttempt, "attempts_shown", params)
 
     def queue_state(self) -> QueueState:
-        """How many submissions wait and are done, and which are held by workers."""
+        """How many submissions wait and are done, which are held by workers, and how many of these
+        are there."""
         counts = self._database.fetch_one(_Counts, "queue_counts", {})
         if counts is None:
             raise DatabaseUnavailableError("queue_counts gave no row")
+        workers = self._database.fetch_one(WorkerCounts, "worker_counts", {})
+        if workers is None:
+            raise DatabaseUnavailableError("worker_counts gave no row")
         running = self._database.fetch(RunningLease, "running_leases", {})
-        return QueueState(**asdict(counts), running=running)
+        return QueueState(**asdict(counts), workers=workers, running=running)
 
     # Scores
 

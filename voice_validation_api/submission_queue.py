@@ -146,6 +146,17 @@ class SubmissionQueue:
                     raise LeaseLostError(lease)
         return len(expired)
 
+    def appear(self, *, ill: bool) -> None:
+        """Say that this worker is there, and whether its canary failed."""
+        params = {"worker_id": self._worker_id, "ill": ill}
+        with self._database.transaction() as transaction:
+            transaction.execute("record_presence", params)
+
+    def leave(self) -> None:
+        """Say that this worker ends."""
+        with self._database.transaction() as transaction:
+            transaction.execute("forget_presence", {"worker_id": self._worker_id})
+
     def record_calibration(
         self, competition_id: str, voice: str, request_digest: str, score: Score
     ) -> None:

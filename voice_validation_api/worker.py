@@ -92,20 +92,30 @@ class Worker:
             if not worked:
                 self.wakeup.wait(self.settings.poll)
         self.wakeup.close()
+        self._leave()
 
     @property
     def pause_reason(self) -> str | None:
         """Why nothing is claimed, one of ``PAUSE_REASONS``; None when it would be."""
         if self.disk.state.is_full:
             return "disk"
-        if self.canary_verdict not in {None, Verdict.HEALTHY}:
-            return "canary"
-        return None
+        return "canary" if self._is_ill else None
 
     @property
     def canary_verdict(self) -> Verdict | None:
         """What the canary said last; None without one."""
         return self.canary.state.verdict if self.canary is not None else None
+
+    @property
+    def _is_ill(self) -> bool:
+        return self.canary_verdict not in {None, Verdict.HEALTHY}
+
+    def _leave(self) -> None:
+        try:
+            self.queue.leave()
+        except DatabaseUnavailableError as error:
+            # It is forgotten by itself when it is not heard of any more.
+            log.warning("not told that this worker ends: %s", error)
 
     def _turn(self) -> bool:
         """Do one piece of work; False when there is none."""
@@ -113,7 +123,9 @@ class Worker:
         self.wakeup.listen()
         if recovered := self.queue.recover_expired():
             log.warning("took back %d submissions of lost workers", recovered)
-        if not self._may_claim():
+        may_claim = self._may_claim()
+        self.queue.appear(ill=self._is_ill)
+        if not may_claim:
             return False
         claim = self.queue.claim()
         if claim is not None:

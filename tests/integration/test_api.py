@@ -200,8 +200,9 @@ def test_the_queue_counts_what_waits_runs_and_is_done(service: Service) -> None:
     assert claim is not None
 
     queue = service.get("/queue")
-    counts = {key: value for key, value in queue.items() if key != "running"}
+    counts = {key: value for key, value in queue.items() if key not in ("running", "workers")}
     assert counts == {"waiting": 1, "retrying": 0, "parked": 0, "completed": 1, "failed": 1}
+    assert queue["workers"] == {"alive": 1, "busy": 1, "ill": 0}
     [running] = queue["running"]
     assert (running["id"], running["status"]) == (claim.submission_id, "PRECHECK")
     assert running["worker_id"] == "worker-a"

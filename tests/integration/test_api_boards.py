@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from service_helpers import fresh_database, new_submission, wait_until
@@ -12,26 +13,37 @@ from voice_validation_api.api_headers import SAFE_HEADERS
 from voice_validation_api.database import Database
 from voice_validation_api.failures import ServiceCode
 from voice_validation_api.store import Store
+from voice_validation_api.submission_queue import SubmissionQueue
 
 BOARDS = ("/leaderboard", "/queue", "/recent_entries", "/minerboard")
 
 
 @pytest.fixture(scope="module")
+def board_dsn(server: str, template: str) -> Iterator[str]:
+    with fresh_database(server, template) as dsn:
+        yield dsn
+
+
+@pytest.fixture(scope="module")
+def board_database(board_dsn: str) -> Iterator[Database]:
+    database = Database(board_dsn, size=2, application="tests")
+    yield database
+    database.close()
+
+
+@pytest.fixture(scope="module")
 def running(
-    server: str, template: str, tmp_path_factory: pytest.TempPathFactory
+    board_dsn: str, board_database: Database, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[RunningApi, Store]]:
     place = tmp_path_factory.mktemp("boards")
-    with fresh_database(server, template) as dsn:
-        environment = {
-            "POSTGRES_URL": dsn,
-            "VAR_DIR": str(place),
-            "HF_ENDPOINT": "http://127.0.0.1:9",
-            "ADMIN_KEY": ADMIN_KEY,
-        }
-        database = Database(dsn, size=2, application="tests")
-        with running_api(environment, place / "log") as api:
-            yield api, Store(database)
-        database.close()
+    environment = {
+        "POSTGRES_URL": board_dsn,
+        "VAR_DIR": str(place),
+        "HF_ENDPOINT": "http://127.0.0.1:9",
+        "ADMIN_KEY": ADMIN_KEY,
+    }
+    with running_api(environment, place / "log") as api:
+        yield api, Store(board_database)
 
 
 @pytest.mark.parametrize("path", BOARDS)
@@ -57,6 +69,20 @@ def test_a_board_shows_what_is_new_within_two_seconds(running: tuple[RunningApi,
     store.submit(new_submission(77_001))
     # Asked without pause: answers that are due are made anew behind the ones that are shown.
     wait_until(lambda: blocks() == [77_001, *before], 10)
+
+
+def test_ill_workers_are_seen_and_not_named(
+    running: tuple[RunningApi, Store], board_database: Database
+) -> None:
+    api, _ = running
+    for name, ill in (("host-a:1:0", False), ("host-b:2:0", True)):
+        queue = SubmissionQueue(board_database, worker_id=name, lease=timedelta(minutes=1))
+        queue.appear(ill=ill)
+    expected = {"alive": 2, "busy": 0, "ill": 1}
+    wait_until(lambda: api.client.get("/queue").json()["workers"] == expected, 10)
+    assert "host" not in api.client.get("/queue").text
+    page = api.client.get("/progress", headers={"Accept": "text/html"}).text
+    assert "<b>1</b><span>of them ill: they claim nothing</span>" in page
 
 
 def test_names_that_would_deceive_are_shown_to(running: tuple[RunningApi, Store]) -> None:

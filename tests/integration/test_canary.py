@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from service_helpers import run_sql
-from worker_bench import SCORES, Bench
+from service_helpers import run_sql, wait_until
+from worker_bench import SCORES, Bench, wait_for_go
 
 from voice_validation_api.canary import RETRY
 from voice_validation_api.canary_ledger import Verdict, newest_checks
@@ -77,6 +77,40 @@ def test_a_worker_that_drifts_takes_no_work_until_it_measures_right_again(
         assert worker.pause_reason is None
     assert verdict(bench)[0] is Verdict.HEALTHY
     assert bench.current(submission).status is SubmissionStatus.COMPLETED
+
+
+def test_a_worker_is_counted_while_it_is_there_and_as_ill_while_it_drifts(bench: Bench) -> None:
+    def counts() -> tuple[int, int, int]:
+        workers = bench.store.queue_state().workers
+        return workers.alive, workers.busy, workers.ill
+
+    assert counts() == (0, 0, 0)
+    bench.work(SCORES, canary=True)
+    assert counts() == (0, 0, 0), "it has ended"
+    run_sql(bench.dsn, "UPDATE canary_scores SET score = score + 0.04")
+    with bench.working(SCORES, **CANARY, drain=False):
+        wait_until(lambda: counts() == (1, 0, 1))
+        run_sql(bench.dsn, "UPDATE canary_scores SET score = score - 0.04")
+        bench.now += RETRY.total_seconds()
+        wait_until(lambda: counts() == (1, 0, 0))
+        bench.stops.soon.set()
+    assert counts() == (0, 0, 0)
+
+
+def test_a_worker_that_evaluates_is_busy_and_one_that_died_is_forgotten(bench: Bench) -> None:
+    bench.submit("long")
+    with bench.working(wait_for_go(bench.mark)):
+        wait_until(bench.mark.exists)
+        workers = bench.store.queue_state().workers
+        assert (workers.alive, workers.busy, workers.ill) == (1, 1, 0)
+        # A long evaluation is longer than the silence of the dead.
+        run_sql(bench.dsn, "UPDATE worker_presence SET seen_at = now() - interval '1 hour'")
+        assert bench.store.queue_state().workers == workers
+        run_sql(bench.dsn, "UPDATE submissions SET lease_expires_at = now() - interval '1 hour'")
+        workers = bench.store.queue_state().workers
+        assert (workers.alive, workers.busy, workers.ill) == (0, 0, 0)
+        run_sql(bench.dsn, "UPDATE submissions SET lease_expires_at = now() + interval '1 hour'")
+        Path(f"{bench.mark}-go").touch()
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,8 @@ class PageState:
     newest_end: datetime | None
     running: int
     queued: int
+    present: int
+    ill: int
 
     @property
     def of_board(self) -> tuple[object, ...]:

@@ -13,7 +13,13 @@ SELECT
     (SELECT max(id) FROM evaluations) AS newest_attempt,
     (SELECT max(ended_at) FROM evaluations WHERE ended_at IS NOT NULL) AS newest_end,
     (SELECT count(*) FROM submissions WHERE status = 'RUNNING') AS running,
-    (SELECT count(*) FROM submissions WHERE status = 'QUEUED') AS queued;
+    (SELECT count(*) FROM submissions WHERE status = 'QUEUED') AS queued,
+    (
+        SELECT count(*) FROM worker_presence WHERE seen_at > now() - interval '5 minutes'
+    ) AS present,
+    (
+        SELECT count(*) FROM worker_presence WHERE ill AND seen_at > now() - interval '5 minutes'
+    ) AS ill;
 
 -- name: submissions_of_hotkey
 -- A miner's newest submissions, each with its newest score.

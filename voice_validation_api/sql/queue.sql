@@ -46,6 +46,14 @@ SELECT worker_api.take_back_submission(
     %(submission_id)s, %(fence)s, %(priority)s, %(delay)s, %(message)s, %(detail)s
 ) AS answer;
 
+-- name: record_presence
+-- The worker is there; whether its canary failed.
+SELECT worker_api.record_presence(%(worker_id)s, %(ill)s);
+
+-- name: forget_presence
+-- The worker ends.
+SELECT worker_api.forget_presence(%(worker_id)s);
+
 -- name: record_calibration
 -- How a reference voice scores.
 SELECT worker_api.record_calibration(

@@ -63,6 +63,21 @@ SELECT
     (SELECT count(*) FROM submissions WHERE status = 'COMPLETED') AS completed,
     (SELECT count(*) FROM submissions WHERE status = 'FAILED') AS failed;
 
+-- name: worker_counts
+-- How many workers are there: they hold a submission, or were heard of within five minutes.
+WITH seen AS (
+    SELECT worker_id, ill FROM worker_presence WHERE seen_at > now() - interval '5 minutes'
+),
+busy AS (
+    SELECT DISTINCT worker_id FROM submissions
+    WHERE status IN ('PRECHECK', 'RUNNING') AND lease_expires_at > now()
+)
+SELECT
+    (SELECT count(*) FROM (SELECT worker_id FROM seen UNION SELECT worker_id FROM busy) AS a)
+        AS alive,
+    (SELECT count(*) FROM busy) AS busy,
+    (SELECT count(*) FROM seen WHERE ill) AS ill;
+
 -- name: running_leases
 -- The submissions that workers hold now.
 SELECT
