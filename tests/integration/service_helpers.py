@@ -45,7 +45,8 @@ def open_directory() -> Iterator[Path]:
 def fresh_database(server: str, template: str) -> Iterator[str]:
     """The connection string of a new copy of ``template`` on ``server``; dropped at the end."""
     name = f"test_{secrets.token_hex(6)}"
-    run_sql(server, f"CREATE DATABASE {name} TEMPLATE {template}")
+    # Six times as fast as through the log, where nothing is synchronised to a disk.
+    run_sql(server, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
     try:
         yield make_dsn(server, dbname=name)
     finally:
