@@ -7,6 +7,7 @@ takes at the device's own copying speed, measured in the same run, is the floor 
 from __future__ import annotations
 
 import statistics
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields, is_dataclass
@@ -17,12 +18,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from scoring.contract import ParlerModel, SeededPrompts, TtsRequest
 from scoring.tts.parler import ParlerEngine, SpeakRequest
 from scoring.tts.parler.generate import GenerationInput, Generator
 from scoring.tts.parler.load import LoadedModel, Place, load_model
 from scoring.tts.parler.memory import default_limit
 from scoring.tts.parler.model import ParlerDecoder
 from scoring.tts.parler.precision import lowered, usual_precision
+from scoring.tts.pipeline import evaluate
 
 DESCRIPTION = "A female speaker with a warm voice speaks in a quiet room."
 TEXT = "She said hello and walked home."
@@ -140,8 +143,33 @@ def first_sound_ms(model_dir: Path, device: str, repeats: int) -> float:
     return round(statistics.median(taken[1:]) * 1e3, 1)
 
 
+def end_to_end(model_dir: Path, device: str, prompts: int) -> dict[str, float]:
+    """A whole evaluation: prompts decoded, vocoded, written, transcribed and measured."""
+    request = TtsRequest(
+        synthesiser=ParlerModel(model_dir=model_dir),
+        prompts=SeededPrompts(seed="engine", count=prompts),
+        device=device,
+    )
+    with tempfile.TemporaryDirectory() as out:
+        result = evaluate(request, Path(out), progress=lambda *_: None)
+    audio = sum(sample.seconds or 0.0 for sample in result.samples)
+    wall = result.timings["wall"]
+    return {
+        "prompts": prompts,
+        "audio_seconds": round(audio, 1),
+        "audio_seconds_per_second": round(audio / wall, 1),
+        **{f"{stage}_seconds": spent for stage, spent in result.timings.items()},
+    }
+
+
 def measured(
-    model_dir: Path, device: str, *, slots: tuple[int, ...], columns: int, repeats: int
+    model_dir: Path,
+    device: str,
+    *,
+    slots: tuple[int, ...],
+    columns: int,
+    repeats: int,
+    prompts: int,
 ) -> dict[str, Any]:
     """All figures of one device."""
     copied = bandwidth(device)
@@ -154,6 +182,7 @@ def measured(
             for n in slots
         ],
         "first_sound_ms": first_sound_ms(model_dir, device, repeats),
+        "end_to_end": end_to_end(model_dir, device, prompts),
     }
 
 

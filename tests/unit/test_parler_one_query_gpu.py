@@ -87,9 +87,10 @@ def test_scores_that_would_overflow_do_not(attend: Attend) -> None:
     torch.testing.assert_close(found, torch.full((1, 1, 4), 1e3))
 
 
-def test_a_view_of_the_first_positions_is_read_in_place(attend: Attend) -> None:
+def test_views_are_read_in_place(attend: Attend) -> None:
     cache = torch.randn(2, 5, 4, 32, 8, generator=torch.Generator().manual_seed(2))
-    queries = torch.randn(3, 2, 1, 8, generator=torch.Generator().manual_seed(3))
+    # Queries, keys and values come out of one product.
+    queries = torch.randn(3, 6, 1, 8, generator=torch.Generator().manual_seed(3))[:, :2]
     view = cache[1, 2:, :, :16]
     found = attend(queries, view, torch.tensor([0, 1, 2]), torch.tensor([16, 5, 9]))
     torch.testing.assert_close(found, torchs(queries, view, [0, 1, 2], [16, 5, 9]))
@@ -105,14 +106,12 @@ def test_it_compiles_for_an_a100_and_an_h200_and_reads_16_bytes_at_a_time(
 
     pointers = dict.fromkeys(("queries", "keys_values", "mixed"), "*bf16")
     numbers = dict.fromkeys(("rows", "lengths"), "*i64")
-    scalars = {"scale": "fp32", "row_stride": "i64", "head_stride": "i64"}
+    strides = dict.fromkeys(("slot_stride", "query_stride", "row_stride", "head_stride"), "i64")
+    scalars = {"scale": "fp32", **strides}
     constants = {"shared": 1, "kv_heads": 16, "width": 64, "lanes": 64, "block": 64}
     signature = {**pointers, **numbers, **scalars, **dict.fromkeys(constants, "constexpr")}
     names = compiled._mix.arg_names
-    aligned = {
-        (names.index(name),): [["tt.divisibility", 16]]
-        for name in (*pointers, "row_stride", "head_stride")
-    }
+    aligned = {(names.index(name),): [["tt.divisibility", 16]] for name in (*pointers, *strides)}
     source = ASTSource(compiled._mix, {n: signature[n] for n in names}, constants, attrs=aligned)
     program = translate(source, target=GPUTarget("cuda", capability, 32))
     assert program.asm["cubin"]

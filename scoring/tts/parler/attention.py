@@ -57,9 +57,9 @@ class Sight:
     """What the queries of each slot see: query q of slot s the first ``lengths[s, q]`` positions,
     at least one, of row ``rows[s]`` of a cache.
 
-    ``rows`` is (slots,), or None where each slot sees its own; ``lengths`` is (slots, 1 or
+    ``rows`` is (slots,), and may be None where each slot sees its own; ``lengths`` is (slots, 1 or
     queries). ``mask`` says the same for torch's kernel, (slots, 1, 1 or queries, positions), and
-    is None where `one_query` serves.
+    is None where `one_query` serves, which needs the rows.
     """
 
     rows: Tensor | None
@@ -72,7 +72,8 @@ class Sight:
     ) -> Sight:
         """What the ``inputs`` (slots, queries, hidden) of one pass see of ``cache``."""
         if one_query.serves(inputs):
-            return cls(rows, lengths, None)
+            own = torch.arange(len(inputs), device=inputs.device) if rows is None else rows
+            return cls(own, lengths, None)
         place = torch.arange(cache.keys_values.shape[3], device=inputs.device)
         hidden = place >= lengths[:, None, :, None]
         mask = torch.zeros(hidden.shape, dtype=inputs.dtype, device=inputs.device)
@@ -153,9 +154,8 @@ def attend(queries: Tensor, keys_values: Tensor, sight: Sight) -> Tensor:
     positions, width); heads may share them.
     """
     if sight.mask is None:
-        own = torch.arange(len(queries), device=queries.device)
-        rows = own if sight.rows is None else sight.rows
-        return one_query.attend(queries, keys_values, rows, sight.lengths[:, 0])
+        assert sight.rows is not None
+        return one_query.attend(queries, keys_values, sight.rows, sight.lengths[:, 0])
     keys, values = sight.spread(keys_values).chunk(2, dim=1)
     mixed = F.scaled_dot_product_attention(
         queries, keys, values, attn_mask=sight.mask, enable_gqa=keys.shape[1] != queries.shape[1]

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 
-import torch
 import triton
 import triton.language as tl
 from torch import Tensor
@@ -22,8 +21,7 @@ _BLOCK = 64
 def attend(queries: Tensor, keys_values: Tensor, rows: Tensor, lengths: Tensor) -> Tensor:
     """Mix values by head, (slots, 1, hidden), as `one_query.attend` documents."""
     slots, heads, _, width = queries.shape
-    queries = queries[:, :, 0].contiguous()
-    mixed = torch.empty_like(queries)
+    mixed = queries.new_empty(slots, 1, heads * width)
     _mix[slots, heads](
         queries,
         keys_values,
@@ -31,6 +29,8 @@ def attend(queries: Tensor, keys_values: Tensor, rows: Tensor, lengths: Tensor) 
         lengths,
         mixed,
         1.0 / math.sqrt(width),
+        queries.stride(0),
+        queries.stride(1),
         keys_values.stride(0),
         keys_values.stride(1),
         shared=heads // (keys_values.shape[1] // 2),
@@ -39,7 +39,7 @@ def attend(queries: Tensor, keys_values: Tensor, rows: Tensor, lengths: Tensor) 
         lanes=triton.next_power_of_2(width),
         block=_BLOCK,
     )
-    return mixed.view(slots, 1, heads * width)
+    return mixed
 
 
 @triton.jit  # type: ignore[untyped-decorator]
@@ -50,6 +50,8 @@ def _mix(
     lengths: tl.tensor,
     mixed: tl.tensor,
     scale: tl.tensor,
+    slot_stride: tl.tensor,
+    query_stride: tl.tensor,
     row_stride: tl.tensor,
     head_stride: tl.tensor,
     shared: tl.constexpr,
@@ -66,8 +68,8 @@ def _mix(
     values = keys + kv_heads * head_stride
     lane = tl.arange(0, lanes)
     real = lane < width
-    here = (slot * tl.num_programs(1) + head) * width + lane
-    query = tl.load(queries + here, mask=real, other=0.0).to(tl.float32) * scale
+    asked = queries + slot * slot_stride + head * query_stride + lane
+    query = tl.load(asked, mask=real, other=0.0).to(tl.float32) * scale
     highest = float("-inf")
     total = 0.0
     summed = tl.zeros([lanes], tl.float32)
@@ -85,4 +87,5 @@ def _mix(
         summed = summed * shrink + tl.sum(weight[:, None] * value, axis=0)
         total = total * shrink + tl.sum(weight, axis=0)
         highest = top
-    tl.store(mixed + here, (summed / total).to(mixed.dtype.element_ty), mask=real)
+    here = mixed + (slot * tl.num_programs(1) + head) * width + lane
+    tl.store(here, (summed / total).to(mixed.dtype.element_ty), mask=real)
