@@ -65,6 +65,13 @@ def test_the_same_audio_gives_the_same_text_and_other_audio_another(pristine: Pa
     assert first.transcribe(noise(1.0)) != first.transcribe(noise(2.0))
 
 
+def test_longer_neighbours_change_no_letter(pristine: Path) -> None:
+    recogniser = load(pristine)
+    clips = [noise(seconds) for seconds in (1.0, 3.0, 0.4)]
+
+    assert recogniser.transcribe_all(clips) == [recogniser.transcribe(clip) for clip in clips]
+
+
 @pytest.mark.parametrize(("seconds", "rate"), [(0.3, 8_000), (0.3, 44_100), (61.0, 16_000)])
 def test_shortest_and_long_audio_at_any_rate_is_heard(
     seconds: float, rate: int, pristine: Path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import hibari
@@ -11,11 +12,12 @@ import numpy as np
 import pytest
 from nonspeech import buzz, near_silence, white_noise
 
-from scoring.asr.base import Recogniser
+from scoring.asr.base import DECODING, Recogniser
 from scoring.asr.faster_whisper import FasterWhisper
 from scoring.asr.load import load_recogniser
 from scoring.asr.perturb import perturb
-from scoring.audio import Audio
+from scoring.asr.windows import windows
+from scoring.audio import Audio, resample
 from scoring.contract import AsrSpec, FailureCode
 from scoring.errors import ScoringError
 from scoring.metrics.wer import corpus_wer, word_errors
@@ -50,6 +52,38 @@ def test_the_perturbation_costs_no_words(recogniser: Recogniser, spoken: list[Au
 
 def test_the_same_audio_gives_the_same_text(recogniser: Recogniser, spoken: list[Audio]) -> None:
     assert recogniser.transcribe(spoken[0]) == recogniser.transcribe(spoken[0])
+
+
+def test_in_a_batch_each_clip_is_heard_as_the_package_hears_it_alone(
+    recogniser: FasterWhisper, spoken: list[Audio]
+) -> None:
+    rate = hibari.SAMPLE_RATE
+    long = np.concatenate([a.samples for a in spoken] * 4)
+    clips = [
+        perturb(spoken[2], 1),
+        near_silence(),
+        Audio(long[: 33 * rate], rate),
+        Audio(spoken[0].samples[: int(0.3 * rate)], rate),
+        Audio(spoken[1].samples[::-1].copy(), rate),
+    ]
+
+    # Six windows: the long clip is heard in two batches.
+    together = replace(recogniser, batch=3).transcribe_all(clips)
+
+    assert together == [as_the_package_does(recogniser, clip) for clip in clips]
+    assert recogniser.transcribe(clips[0]) == together[0]
+
+
+def as_the_package_does(recogniser: FasterWhisper, audio: Audio) -> str:
+    texts: list[str] = []
+    for window in windows(resample(audio, 16_000).samples):
+        segments, _ = recogniser.model.transcribe(window, **DECODING)
+        texts.extend(segment.text.strip() for segment in segments)
+    return " ".join(texts)
+
+
+def test_nothing_to_hear_gives_no_transcripts(recogniser: Recogniser) -> None:
+    assert recogniser.transcribe_all([]) == []
 
 
 def test_speech_beyond_one_window_is_understood_to_its_end(

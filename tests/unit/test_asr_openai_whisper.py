@@ -63,7 +63,9 @@ def test_a_directory_with_weights_loads_and_transcribes_the_same_twice(miniature
     assert recogniser.info.rehearsal
     noise = 0.1 * np.random.default_rng(0).standard_normal(24_000, dtype=np.float32)
     audio = Audio(noise, 24_000)
-    assert recogniser.transcribe(audio) == recogniser.transcribe(audio)
+    heard = recogniser.transcribe(audio)
+    assert recogniser.transcribe(audio) == heard
+    assert recogniser.transcribe_all([audio, audio]) == [heard, heard]
 
 
 @needs_package
