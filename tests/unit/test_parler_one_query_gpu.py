@@ -47,9 +47,9 @@ def compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 def test_it_mixes_as_torch_does(attend: Attend, heads: int, kv_heads: int, width: int) -> None:
     stream = torch.Generator().manual_seed(0)
     queries = torch.randn(4, heads, 1, width, generator=stream)
-    cache = torch.randn(2, 2 * kv_heads, 144, width, generator=stream)
+    cache = torch.randn(2, 2 * kv_heads, 272, width, generator=stream)
     # One position, a full block, one more, and all.
-    rows, lengths = [1, 0, 1, 1], [1, 64, 65, 144]
+    rows, lengths = [1, 0, 1, 1], [1, 128, 129, 272]
     found = attend(queries, cache, torch.tensor(rows), torch.tensor(lengths))
     torch.testing.assert_close(found, torchs(queries, cache, rows, lengths))
 
@@ -108,7 +108,7 @@ def test_it_compiles_for_an_a100_and_an_h200_and_reads_16_bytes_at_a_time(
     numbers = dict.fromkeys(("rows", "lengths"), "*i64")
     strides = dict.fromkeys(("slot_stride", "query_stride", "row_stride", "head_stride"), "i64")
     scalars = {"scale": "fp32", **strides}
-    constants = {"shared": 1, "kv_heads": 16, "width": 64, "lanes": 64, "block": 64}
+    constants = {"shared": 1, "kv_heads": 16, "width": 64, "lanes": 64, "block": compiled._BLOCK}
     signature = {**pointers, **numbers, **scalars, **dict.fromkeys(constants, "constexpr")}
     names = compiled._mix.arg_names
     aligned = {(names.index(name),): [["tt.divisibility", 16]] for name in (*pointers, *strides)}
