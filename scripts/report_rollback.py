@@ -1,4 +1,4 @@
-"""Tell the validation API that the auto-updater rolled a version back; the updater runs it.
+"""Tell the validation API that the auto-updater left a version again; the updater runs it.
 
 Takes the validator's flags and, on standard input, what happened (JSON). The report is signed by
 the validator's hotkey. Exit codes: 0 sent, or the API did not take it, and the log says so; 2 the
@@ -37,6 +37,12 @@ class VersionRolledBackError(SubnetError):
     code = "VERSION_ROLLED_BACK"
 
 
+class VersionUnprovenError(SubnetError):
+    """A version of the validator could not be judged: the chain did not answer."""
+
+    code = "VERSION_UNPROVEN"
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Report one rollback; returns the exit code."""
     settings = parse_settings(ValidatorSettings, argv, description=__doc__ or "", examples=EXAMPLES)
@@ -55,14 +61,20 @@ def main(argv: Sequence[str] | None = None) -> int:
             commit=git_commit(),
             receiver=partial(report_receiver, api, settings.validation_api_hotkey),
         )
-        reporter.failure(
-            VersionRolledBackError(
-                f"version {rollback.failed} was rolled back: {rollback.reason}",
-                "Publish another version; this validator does not try that one again.",
-            ),
-            **rollback.model_dump(),
-        )
+        reporter.failure(_told(rollback), **rollback.model_dump())
     return exit_codes.OK
+
+
+def _told(rollback: Rollback) -> SubnetError:
+    if rollback.unproven:
+        return VersionUnprovenError(
+            f"version {rollback.failed} is neither good nor bad: {rollback.reason}",
+            "Nothing: it is tried again once the chain answers.",
+        )
+    return VersionRolledBackError(
+        f"version {rollback.failed} was rolled back: {rollback.reason}",
+        "Publish another version; this validator does not try that one again.",
+    )
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@
 
 Every --interval it fetches the branch. A newer version is checked out beside your local changes,
 its requirements are installed, and the validator is started anew; one that does not complete a
-healthy pass within --health_timeout is rolled back, reported, and never tried again. With
+healthy pass within --health_timeout is rolled back, reported, and never tried again; time in which
+the chain does not answer is not held against it. With
 --allowed_signers only tags count that one of them signed (`git tag -s` with an SSH key), and with
 --delay only what was published that long ago. Ending the updater leaves the validator running.
 
@@ -30,6 +31,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
 from updater_checkout import Checkout
 from updater_install import Installer
 from updater_pm2 import Pm2
@@ -37,6 +39,8 @@ from updater_report import reporter
 from updater_state import StateError
 from updater_trial import Updater
 
+from neurons.settings import NeuronSettings
+from utilities.chain_probe import probe_of
 from utilities.errors import SubnetError
 from utilities.logs import configure_logging
 
@@ -45,6 +49,12 @@ STATE = Path("var/updater")
 EXIT_UNUSABLE = 3
 
 log = logging.getLogger("updater")
+
+
+class SettingsError(SubnetError):
+    """The validator's flags or its environment are wrong."""
+
+    code = "VALIDATOR_SETTINGS"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -101,8 +111,26 @@ def _updater(
         health_timeout=args.health_timeout,
         clock=time.time,
         stop=stop,
+        chain_answers=probe_of(_endpoint(validator_flags)).answers,
         report=reporter(ROOT, validator_flags),
     )
+
+
+def _endpoint(validator_flags: Sequence[str]) -> str:
+    """The chain that the validator talks to: flags, environment and ``.env`` as it reads them."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--subtensor.network", dest="subtensor_network")
+    parser.add_argument("--subtensor.chain_endpoint", dest="subtensor_chain_endpoint")
+    parser.add_argument("--local", nargs="?", const="True")
+    known, _ = parser.parse_known_args(validator_flags)
+    given = {name: value for name, value in vars(known).items() if value is not None}
+    try:
+        return NeuronSettings(_env_file=ROOT / ".env", **given).endpoint
+    except ValidationError as error:
+        raise SettingsError(
+            f"the validator's flags name no chain: {error.errors()[0]['msg']}",
+            "See python neurons/validator.py --help.",
+        ) from error
 
 
 @contextmanager

@@ -20,6 +20,7 @@ class Rollback(BaseModel):
     """Version ``failed`` was left for version ``back_to``; both are commits.
 
     ``back_to_failure`` says why the other does not come up healthy either, if it does not.
+    ``unproven``: nothing is wrong with ``failed`` as far as is known; the chain did not answer.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -28,6 +29,7 @@ class Rollback(BaseModel):
     back_to: str
     reason: str
     back_to_failure: str | None
+    unproven: bool = False
 
 
 Report: TypeAlias = Callable[[Rollback], None]
@@ -46,7 +48,8 @@ def reporter(root: Path, validator_flags: Sequence[str]) -> Report:
             subprocess.run(
                 command,
                 cwd=root,
-                input=rollback.model_dump_json(),
+                # The program is that of the version before, which may not know what is new.
+                input=rollback.model_dump_json(exclude_defaults=True),
                 text=True,
                 check=True,
                 timeout=REPORT_SECONDS,

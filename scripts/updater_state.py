@@ -31,13 +31,17 @@ class Trial(BaseModel):
 
 
 class State(BaseModel):
-    """``seen``: when each version was first fetched, in Unix seconds. ``bad``: why one failed."""
+    """``seen``: when each version was first fetched, in Unix seconds. ``bad``: why one failed.
+
+    ``unproven``: versions that could not be judged, for the chain did not answer.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     trial: Trial | None = None
     seen: dict[str, float] = Field(default_factory=dict)
     bad: dict[str, str] = Field(default_factory=dict)
+    unproven: tuple[str, ...] = ()
 
     def with_seen(self, versions: Sequence[Version], now: float) -> State:
         """The state after ``versions`` were fetched at ``now``."""
@@ -53,6 +57,12 @@ class State(BaseModel):
         """The state after ``commit`` failed: it is not tried again, and no trial runs."""
         bad = dict(list({**self.bad, commit: reason}.items())[-MAX_REMEMBERED:])
         return self.model_copy(update={"bad": bad, "trial": None})
+
+    def with_unproven(self, commit: str) -> State:
+        """The state after ``commit`` could not be judged: no trial runs."""
+        others = [one for one in self.unproven if one != commit]
+        unproven = (*others, commit)[-MAX_REMEMBERED:]
+        return self.model_copy(update={"unproven": unproven, "trial": None})
 
     def next_version(
         self, versions: Sequence[Version], *, now: float, delay: timedelta
@@ -84,7 +94,8 @@ def write_state(path: Path, state: State) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("w", encoding="utf-8") as file:
-            file.write(state.model_dump_json(indent=1) + "\n")
+            # What is empty is left out: an updater of before may not know it.
+            file.write(state.model_dump_json(indent=1, exclude_defaults=True) + "\n")
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)

@@ -14,6 +14,7 @@ from updater_install import INPUTS, Installer, InstallError
 from updater_pm2 import Pm2
 from updater_report import Report, Rollback
 from updater_state import State, Trial, read_state, write_state
+from updater_waiting import Failure, Waiting
 
 LOOK_SECONDS = 1.0
 # More restarts than that while it comes up, and it is not coming up.
@@ -24,7 +25,10 @@ log = logging.getLogger("updater")
 
 @dataclass(frozen=True)
 class Updater:
-    """The checkout, the process and the memory of what was tried. ``clock`` gives Unix seconds."""
+    """The checkout, the process and the memory of what was tried. ``clock`` gives Unix seconds.
+
+    ``chain_answers`` asks the chain without the code that is on trial.
+    """
 
     checkout: Checkout
     installer: Installer
@@ -36,6 +40,7 @@ class Updater:
     health_timeout: timedelta
     clock: Callable[[], float]
     stop: threading.Event
+    chain_answers: Callable[[], bool]
     report: Report
 
     def ensure_running(self) -> None:
@@ -54,6 +59,8 @@ class Updater:
         state = read_state(self.state_file).with_seen(versions, now)
         write_state(self.state_file, state)
         version = state.next_version(versions, now=now, delay=self.delay)
+        if version is not None and version.commit in state.unproven and not self.chain_answers():
+            return
         if version is None:
             if self.checkout.has_diverged():
                 log.warning("this checkout has commits that the remote lacks: nothing is updated")
@@ -87,45 +94,60 @@ class Updater:
             return
         self._roll_back(state, trial, failure)
 
-    def _roll_back(self, state: State, trial: Trial, failure: str) -> None:
-        log.critical("version %s failed and is rolled back: %s", trial.after[:12], failure)
+    def _roll_back(self, state: State, trial: Trial, failure: Failure) -> None:
+        if failure.is_the_chains:
+            log.error("version %s is neither good nor bad: %s", trial.after[:12], failure.reason)
+            log.error("the one before comes back until the chain answers; then it is tried again")
+            after = state.with_unproven(trial.after)
+        else:
+            log.critical("version %s failed: %s; rolled back", trial.after[:12], failure.reason)
+            after = state.with_bad(trial.after, failure.reason)
         self.checkout.move_to(trial.before)
         # Only now: a stop in between finds the trial still open and rolls back again.
-        write_state(self.state_file, state.with_bad(trial.after, failure))
+        write_state(self.state_file, after)
         again = self._start(trial.after, trial.before)
-        if again is not None:
-            log.critical("version %s does not come up either: %s", trial.before[:12], again)
+        if again is not None and not again.is_the_chains:
+            log.critical("version %s does not come up either: %s", trial.before[:12], again.reason)
         self.report(
             Rollback(
                 failed=trial.after,
                 back_to=trial.before,
-                reason=failure,
-                back_to_failure=again,
+                reason=failure.reason,
+                back_to_failure=None if again is None else again.reason,
+                unproven=failure.is_the_chains,
             )
         )
 
-    def _start(self, previous: str, version: str) -> str | None:
+    def _start(self, previous: str, version: str) -> Failure | None:
         """Install and start what is checked out; why it is not healthy, or None."""
         try:
             if self.checkout.changed(previous, version, INPUTS):
                 self.installer.install()
         except InstallError as error:
-            return error.message
+            return Failure(error.message)
         self.pm2.end()
         # Not before: the last pass of the version that ended says nothing about this one.
         started = self.clock()
         self.pm2.start()
-        deadline = started + self.health_timeout.total_seconds()
+        return self._watch(started)
+
+    def _watch(self, started: float) -> Failure | None:
+        """Wait for a healthy pass; why there is none, or None.
+
+        Only time in which the chain answers counts against the version, and as much without it
+        ends the wait. A validator does not end because the chain is silent: ending counts always.
+        """
+        waiting = Waiting(self.health_timeout.total_seconds(), self.clock, self.chain_answers)
         while not self.stop.wait(LOOK_SECONDS):
             running = self.pm2.running()
             if running is None:
-                return "PM2 lost the validator"
+                return Failure("PM2 lost the validator")
             if running.restarts > MAX_RESTARTS:
-                return f"the validator ended {running.restarts} times"
+                return Failure(f"the validator ended {running.restarts} times")
             if running.online and self._passed_since(started):
                 return None
-            if self.clock() > deadline:
-                return f"no healthy pass within {self.health_timeout}"
+            if (failure := waiting.look()) is not None:
+                return failure
         return None
 
     def _passed_since(self, moment: float) -> bool:

@@ -2,96 +2,30 @@
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
 import signal
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 from demo_services import wait_until
-from updater_home import GIT_NAMES, UpdaterHome
-
-ROOT = Path(__file__).resolve().parents[2]
-SECONDS = 60.0
-
-# A version of the validator, as small as one can be: it says which it is and that it is well.
-HEALTHY = """\
-import json, os, sys, time
-from pathlib import Path
-health = Path("var/validator/health.json")
-health.parent.mkdir(parents=True, exist_ok=True)
-health.write_text(json.dumps({{"version": {version}, "flags": sys.argv[1:], "pid": os.getpid()}}))
-while True:
-    time.sleep(60)
-"""
-CRASHING = "raise SystemExit('version {version} cannot start')\n"
-SILENT = "import time\ntime.sleep(600)  # version {version}\n"
-
-
-@dataclass
-class House(UpdaterHome):
-    """One whose validator is a stand-in."""
-
-    def publish(self, template: str, version: int) -> str:
-        (self.author / "neurons" / "validator.py").write_text(template.format(version=version))
-        return self.commit(f"Version {version}")
-
-    def start(self, *flags: str) -> None:
-        script = ["--interpreter", "python", "scripts/start_validator.py", "--"]
-        own = ["--pm2_name", "sn231-vali", "--interval", "0.5", "--health_timeout", "20"]
-        wallet = ["--wallet.name", "cold", "--wallet.hotkey", "hot"]
-        self.run("pm2", "start", "--name", "sn231-vali-updater", *script, *own, *flags, *wallet)
-
-    def process(self, name: str) -> dict[str, Any]:
-        listed = self.run("pm2", "jlist")
-        processes = json.loads(listed[listed.index("[{") :])
-        found: dict[str, Any] = next(p for p in processes if p["name"] == name)
-        return found
-
-    def wait_for_version(self, version: int) -> None:
-        wait_until(lambda: self.health().get("version") == version, SECONDS, f"version {version}")
-
-    def wait_for_end_of_trial(self) -> None:
-        wait_until(lambda: self.state().get("trial") is None, SECONDS, "the end of the trial")
+from devnet_helpers import running_devnet
+from updater_house import CRASHING, HEALTHY, SECONDS, SILENT, House, furnished
 
 
 @pytest.fixture
 def house(tmp_path: Path, pm2_bin: Path) -> Iterator[House]:
-    author, clone = tmp_path / "author", tmp_path / "clone"
-    for name in ("scripts", "neurons"):
-        (author / name).mkdir(parents=True)
-    for path in [ROOT / "scripts/start_validator.py", *(ROOT / "scripts").glob("updater_*.py")]:
-        shutil.copy(path, author / "scripts")
-    (author / ".gitignore").write_text("var/\n__pycache__/\n")
-    (author / "README").write_text("a\nb\nc\n")
-    path = os.pathsep.join([str(pm2_bin), str(Path(sys.executable).parent), os.environ["PATH"]])
-    environment = {
-        **os.environ,
-        "PATH": path,
-        "PM2_HOME": str(tmp_path / "pm2"),
-        "PYTHONPATH": str(ROOT),
-        **GIT_NAMES,
-    }
-    made = House(author, clone, environment)
-    validator = author / "neurons" / "validator.py"
-    validator.write_text(HEALTHY.format(version=1))
-    made.begin()
-    try:
+    with running_devnet(tmp_path / "devnet") as devnet, furnished(tmp_path, pm2_bin) as made:
+        made.chain = devnet.url
         yield made
-    finally:
-        made.run("pm2", "kill", where=tmp_path)
 
 
 @pytest.mark.slow
 def test_good_versions_are_installed_and_bad_ones_rolled_back_once(house: House) -> None:
     house.start()
     house.wait_for_version(1)
-    assert house.health()["flags"] == ["--wallet.name", "cold", "--wallet.hotkey", "hot"]
+    chain = ["--subtensor.chain_endpoint", house.chain]
+    assert house.health()["flags"] == [*chain, "--wallet.name", "cold", "--wallet.hotkey", "hot"]
 
     (house.clone / "README").write_text("a\nb\nmine\n")
     good = house.publish(HEALTHY, 2)

@@ -1,0 +1,54 @@
+"""The auto-updater while the chain is down: no version is blamed for that, and none is lost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from demo_services import wait_until
+from devnet_helpers import running_devnet
+from updater_house import READING, SECONDS, SILENT, furnished
+
+from utilities.chain_probe import ChainProbe
+
+PATIENCE = ("--health_timeout", "4")
+
+
+@pytest.mark.slow
+def test_a_version_that_the_chain_gave_no_chance_is_tried_again_once_it_answers(
+    tmp_path: Path, pm2_bin: Path
+) -> None:
+    with furnished(tmp_path, pm2_bin) as house:
+        # Its report goes to a program of the version before: here to one that keeps it.
+        house.keep_reports()
+        with running_devnet(tmp_path / "devnet") as devnet:
+            house.chain = devnet.url
+            port = devnet.url.rsplit(":", 1)[1]
+            house.start(*PATIENCE)
+            house.wait_for_version(1)
+        before, good = house.head(), house.publish(READING, 2)
+        wait_until(lambda: good in house.state().get("unproven", []), SECONDS, "the end of trying")
+        wait_until(lambda: house.head() == before, SECONDS, "the version before")
+        house.wait_for_version(1)
+        assert "this time is not held against the version" in house.log
+        assert f"version {good[:12]} is neither good nor bad" in house.log
+        wait_until(lambda: bool(house.reports()), SECONDS, "the report")
+        [report] = house.reports()
+        assert (report["failed"], report["back_to"], report["unproven"]) == (good, before, True)
+        assert "the chain did not answer" in report["reason"]
+
+        with running_devnet(tmp_path / "devnet", "--port", port):
+            house.wait_for_version(2)
+            house.wait_for_end_of_trial()
+            assert house.head() == good
+            silent = house.publish(SILENT, 3)
+            wait_until(lambda: silent in house.state().get("bad", {}), SECONDS, "the rollback")
+            assert "no healthy pass within 4 s" in house.state()["bad"][silent]
+
+
+def test_a_probe_tells_a_chain_from_what_is_none(tmp_path: Path) -> None:
+    with running_devnet(tmp_path / "devnet") as devnet:
+        assert ChainProbe(devnet.url).answers()
+    assert not ChainProbe(devnet.url).answers()
+    assert not ChainProbe("ws://127.0.0.1:9").answers()
+    assert not ChainProbe("ws://no such host").answers()
