@@ -31,7 +31,8 @@ DOMAIN = b"weights-digest-1"
 CHUNK_BYTES = 1 << 22
 # The safetensors format's own limit on its header.
 MAX_HEADER_BYTES = 100_000_000
-MAX_FILES = 1_000
+# Each takes two descriptors while it is loaded, and a process often has no more than 1,024.
+MAX_FILES = 256
 MAX_NAME_BYTES = 1_024
 MAX_DIMENSIONS = 16
 

@@ -1,6 +1,7 @@
 """Loading tensors: where they lie, what they cost, and what happens when their files change."""
 
 import os
+import resource
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ from scoring.contract import FailureCode
 from scoring.errors import ScoringError
 from scoring.tts.parler.checkpoint import Weights, as_float32, read_weights
 from scoring.tts.parler.mapped_file import SMALL_BYTES
-from scoring.weights_digest import weights_digest
+from scoring.weights_digest import MAX_FILES, weights_digest
 
 MIB = 1 << 20
 CPU = torch.device("cpu")
@@ -261,6 +262,19 @@ def test_file_that_changes_while_it_is_loaded_is_nobodys_fault_but_ours(
         )
     assert caught.value.code is FailureCode.EVALUATOR_ERROR
     assert "model.safetensors" in caught.value.message
+
+
+def test_as_many_files_as_there_may_be_fit_into_a_usual_process(tmp_path: Path) -> None:
+    tensors = {str(n): _random((SMALL_BYTES // 4,)) for n in range(MAX_FILES)}
+    for name, tensor in tensors.items():
+        _write(tmp_path / f"{name}.safetensors", {name: tensor})
+    usual = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(1_024, usual[1]), usual[1]))
+    try:
+        loaded = _read(tmp_path, tensors).tensors
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, usual)
+    assert all(loaded[name].equal(tensor) for name, tensor in tensors.items())
 
 
 def test_file_without_tensors_beside_others(tmp_path: Path) -> None:

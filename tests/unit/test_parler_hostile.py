@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from miniatures import DESCRIPTION, Tensors, edit_json, edit_tensors
+from raw_safetensors import moved
 from safetensors.numpy import load_file
 
 from scoring.contract import FailureCode
@@ -87,6 +88,19 @@ def test_pickle_renamed_to_safetensors(model_dir: Path, bystander: ParlerEngine)
 def test_header_that_claims_to_be_huge(model_dir: Path, bystander: ParlerEngine) -> None:
     (model_dir / "model.safetensors").write_bytes(struct.pack("<Q", 2**62) + b"{}")
     assert _refusal(model_dir, bystander).code is FailureCode.WEIGHTS_UNREADABLE
+
+
+@pytest.mark.parametrize("further", [1, 2])
+def test_offsets_that_no_library_writes_change_nothing(model_dir: Path, further: int) -> None:
+    usual = ParlerEngine.load(model_dir, device="cpu")
+    path = model_dir / "model.safetensors"
+    content = path.read_bytes()
+    path.unlink()
+    path.write_bytes(moved(content, further))
+    odd = ParlerEngine.load(model_dir, device="cpu")
+    assert odd.weights_digest == usual.weights_digest
+    [one], [other] = (engine.greedy(["Look down."], DESCRIPTION) for engine in (usual, odd))
+    assert one.codes.equal(other.codes)
 
 
 def test_link_out_of_the_directory(model_dir: Path, healthy: Path, bystander: ParlerEngine) -> None:

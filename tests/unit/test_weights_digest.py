@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from raw_safetensors import RawTensors, framed, safetensors
 from safetensors.numpy import save_file
 
-from scoring.weights_digest import SafetensorsError, weights_digest
+from scoring.weights_digest import MAX_FILES, SafetensorsError, weights_digest
 
 _WIDTHS = {"F32": 4, "F16": 2, "BF16": 2, "I64": 8, "U8": 1}
 
@@ -162,6 +162,13 @@ def test_name_in_two_files_is_refused(tmp_path: Path) -> None:
 
 def test_directory_without_safetensors_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SafetensorsError, match="no safetensors"):
+        weights_digest(tmp_path)
+
+
+def test_more_files_than_a_process_can_map_are_refused(tmp_path: Path) -> None:
+    for number in range(MAX_FILES + 1):
+        (tmp_path / f"{number}.safetensors").touch()
+    with pytest.raises(SafetensorsError, match=f"more than {MAX_FILES}"):
         weights_digest(tmp_path)
 
 
