@@ -74,3 +74,9 @@ def test_a_container_knows_its_id_from_what_the_engine_mounted() -> None:
     assert container_id(f"1 0 8:1 / / rw - ext4 /dev/a\n{line}\n") == ID
     assert container_id("1 0 8:1 / / rw - ext4 /dev/a\n") is None
     assert container_id("1 0 8:1 /containers/short/hosts /etc/hosts rw - ext4 /dev/a\n") is None
+
+
+def test_the_engines_own_mounts_while_it_copies_from_a_container_are_no_sign_of_one() -> None:
+    directory = "/var/lib/docker"
+    line = f"1 0 8:1 {directory}/containers/{ID}/hosts {directory}/overlay2/x/merged/etc/hosts ro"
+    assert container_id(f"{line} - ext4 /dev/a\n") is None

@@ -16,7 +16,9 @@ from docker.errors import DockerException, NotFound
 from voice_validation_api.launchers.base import LauncherUnavailableError
 
 CALL_SECONDS: Final = 60
-_OWN_ID = re.compile(r"/containers/([0-9a-f]{64})/(?:hostname|hosts|resolv\.conf) ")
+# What is mounted, and where. Elsewhere the engine itself mounts these files for a moment, on its
+# machine and below its own directory, while it copies out of some container.
+_OWN_ID = re.compile(r"/containers/([0-9a-f]{64})/(hostname|hosts|resolv\.conf) /etc/\2 ")
 
 
 class EngineError(OSError):
