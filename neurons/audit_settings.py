@@ -56,6 +56,13 @@ class AuditSettings(BaseSettings):
         validation_alias="AUDIT_SECONDS",
         description="How long the audit of one submission may take.",
     )
+    audit_memory_bytes: int | None = Field(
+        default=None,
+        ge=2**28,
+        validation_alias="AUDIT_MEMORY_BYTES",
+        description="Memory that an audit may take, by default what its model needs, and at most "
+        "three quarters of the machine's.",
+    )
     audit_asr_engine: Literal["faster-whisper", "openai-whisper"] = Field(
         default="faster-whisper",
         validation_alias="AUDIT_ASR_ENGINE",

@@ -41,6 +41,12 @@ class AuditUnableError(SubnetError):
     code: ClassVar[str] = "AUDIT_UNABLE"
 
 
+class AuditorTooSmallError(AuditUnableError):
+    """An audit needs more memory than this machine gives it."""
+
+    code: ClassVar[str] = "AUDITOR_TOO_SMALL"
+
+
 class ApiDistrustedError(SubnetError):
     """Too many audits have failed: this validator does not follow the API any more."""
 
@@ -146,6 +152,7 @@ class Auditor:
                 place,
                 python=self.settings.audit_python,
                 seconds=self.settings.audit_seconds,
+                memory_bytes=self.settings.audit_memory_bytes,
             )
         except AuditWithheldError as error:
             return _Found("withheld", error)
@@ -218,6 +225,12 @@ class Auditor:
 def _found(report: AuditReport, snapshot: RoundSnapshot, standing: Standing) -> _Found:
     if report.verdict == "passed":
         return _Found("passed")
+    if report.lacks == "memory":
+        too_small = AuditorTooSmallError(
+            f"the auditor's machine is too small: {report.message}",
+            "Set AUDIT_MEMORY_BYTES, or audit on a larger machine. No submission is blamed.",
+        )
+        return _Found("unable", too_small)
     if report.verdict == "unable":
         unable = AuditUnableError(report.message, "No audit was made; docs/validator.md")
         return _Found("unable", unable, report.findings)

@@ -1,7 +1,7 @@
 """Audits run as a program of their own, with the packages that validators do without.
 
-It may load strangers' weights. It has no key in its environment, and is killed when its time is
-over; it runs as the validator's user all the same.
+It may load strangers' weights. It has no key in its environment, takes no more memory than it is
+given, and is killed when its time is over; it runs as the validator's user all the same.
 """
 
 from __future__ import annotations
@@ -10,24 +10,39 @@ import os
 import signal
 import subprocess
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from pydantic import ValidationError
 
 import scoring
-from scoring.audit.records import REPORT_NAME, AuditReport, AuditRequest
+from neurons.validator_audit_memory import machine_bytes, memory_limit
+from scoring.audit.records import REPORT_NAME, AuditReport, AuditRequest, tells_of_memory
 
 MAX_REPORT_BYTES: Final = 1 << 20
 PASSED_ON: Final = ("PATH", "LD_LIBRARY_PATH", "LANG", "TZ", "CUDA_VISIBLE_DEVICES")
+_LOG_BYTES: Final = 1 << 16
 _LOG_CHARS: Final = 500
+_GIB: Final = 1 << 30
 _INSTALL: Final = (
     "Install the extra eval (pip install -c constraints.txt -e '.[eval]') and name that Python "
     "with --audit_python"
 )
 
 
-def run_audit(request: AuditRequest, place: Path, *, python: Path, seconds: float) -> AuditReport:
-    """Carry an audit out in the directory ``place``. Raises OSError where that is not writable."""
+def run_audit(
+    request: AuditRequest,
+    place: Path,
+    *,
+    python: Path,
+    seconds: float,
+    memory_bytes: int | None = None,
+) -> AuditReport:
+    """Carry an audit out in the directory ``place``. Raises OSError where that is not writable.
+
+    ``memory_bytes`` is all that it may allocate; None: as its model needs and this machine has.
+    """
+    if memory_bytes is None:
+        memory_bytes = memory_limit(request, machine_bytes())
     place = place.absolute()  # the program works there
     out, log = place / "out", place / "log"
     for directory in (out, place / "home"):
@@ -36,7 +51,7 @@ def run_audit(request: AuditRequest, place: Path, *, python: Path, seconds: floa
     path.write_text(request.model_dump_json(), "utf-8")
     # The link is kept: it is what makes a virtual environment one.
     command = [str(python.absolute()), "-m", "scoring.audit"]
-    command += ["--request", str(path), "--out", str(out)]
+    command += ["--request", str(path), "--out", str(out), "--memory_bytes", str(memory_bytes)]
     with log.open("wb") as stream:
         try:
             process = subprocess.Popen(
@@ -58,7 +73,11 @@ def run_audit(request: AuditRequest, place: Path, *, python: Path, seconds: floa
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
-    return _report(out / REPORT_NAME, code, log)
+    report = _report(out / REPORT_NAME, code, log)
+    if report.lacks != "memory":
+        return report
+    limit = f"an audit may take {memory_bytes / _GIB:.1f} GiB here"
+    return report.model_copy(update={"message": f"{limit}, which was too little: {report.message}"})
 
 
 def _report(path: Path, code: int, log: Path) -> AuditReport:
@@ -66,10 +85,20 @@ def _report(path: Path, code: int, log: Path) -> AuditReport:
         with path.open("rb") as file:
             return AuditReport.model_validate_json(file.read(MAX_REPORT_BYTES))
     except FileNotFoundError:
-        said = log.read_text("utf-8", "replace")[-_LOG_CHARS:].strip()
+        text = _end_of(log)
+        said = text[-_LOG_CHARS:].strip()
+        if code == -signal.SIGKILL or tells_of_memory(text):
+            # The system kills whom it has no memory for; and libraries end where they find none.
+            return _unable(f"no report, exit code {code}: {said}", lacks="memory")
         return _unable(f"no report, exit code {code}: {said}. {_INSTALL}")
     except ValidationError as error:
         return _unable(f"the report cannot be read: {error.errors()[0]['msg']}")
+
+
+def _end_of(log: Path) -> str:
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - _LOG_BYTES))
+        return file.read(_LOG_BYTES).decode("utf-8", "replace")
 
 
 def _environment(place: Path) -> dict[str, str]:
@@ -84,5 +113,5 @@ def _environment(place: Path) -> dict[str, str]:
     }
 
 
-def _unable(message: str) -> AuditReport:
-    return AuditReport(verdict="unable", message=message[:2_000])
+def _unable(message: str, *, lacks: Literal["memory"] | None = None) -> AuditReport:
+    return AuditReport(verdict="unable", message=message[:2_000], lacks=lacks)

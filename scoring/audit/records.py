@@ -27,6 +27,22 @@ REPORT_NAME: Final = "report.json"
 MAX_FINDINGS: Final = 20
 MAX_COMPONENTS: Final = 256
 
+_MEMORY_WORDS: Final = (
+    "allocate memory",
+    "allocation failed",
+    "bad_alloc",
+    "bad allocation",
+    "failed to allocate",
+    "failed to map segment",
+    "memory allocation",
+    "memoryerror",
+    "out of memory",
+    "pthread_create failed",
+    "start new thread",
+    "thread creation failed",
+    "unable to allocate",
+)
+
 Shown = Annotated[str, Field(max_length=300)]
 
 
@@ -87,9 +103,20 @@ class Finding(Record):
 class AuditReport(Record):
     """``failed``: the findings say where. ``unable``: nothing is known, for a reason of ours.
 
-    Where that reason is another protocol, the findings say in which parts.
+    Where that reason is another protocol, the findings say in which parts. ``lacks`` is what the
+    auditor's machine had too little of.
     """
 
     verdict: Literal["passed", "failed", "unable"]
     message: str = Field(max_length=2_000)
+    lacks: Literal["memory"] | None = None
     findings: tuple[Finding, ...] = Field(default=(), max_length=MAX_FINDINGS)
+
+
+def tells_of_memory(text: str) -> bool:
+    """Whether ``text``, of some package or of the system, says that memory ran out.
+
+    A thread cannot be made where its stack finds no room.
+    """
+    lowered = text.lower()
+    return any(words in lowered for words in _MEMORY_WORDS)

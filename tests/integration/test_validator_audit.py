@@ -188,6 +188,24 @@ def test_an_api_that_answers_nothing_is_not_blamed_and_asked_again(bench: Bench)
     assert bench.codes == ["AUDIT_UNABLE"] * 2
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("mebibytes", [256, 600], ids=["for its packages", "for its recogniser"])
+def test_an_auditor_with_too_little_memory_says_so_and_blames_nobody(
+    voice: Evaluated, tmp_path: Path, mebibytes: int
+) -> None:
+    with bench_of(voice, tmp_path, AUDIT_MEMORY_BYTES=mebibytes << 20) as bench:
+        del bench.service.entries[8]
+        bench.audit()
+        assert bench.book.verdicts == {7: "unable"}
+        assert (bench.book.failed, bench.book.withheld) == ((), {})
+        [(error, _)] = bench.told
+        assert error.code == "AUDITOR_TOO_SMALL"
+        assert "the auditor's machine is too small" in error.message
+        assert f"{mebibytes / 1_024:.1f} GiB" in error.message
+        assert "AUDIT_MEMORY_BYTES" in error.remedy
+        assert not list(bench.auditor.place.iterdir())
+
+
 def of_another_release(service: Service, evaluated: Evaluated) -> bytes:
     """Let the round be one of another engine and another jiwer; the record that says so."""
     manifest = json.loads((evaluated.audio.parent / "manifest.json").read_text())
