@@ -2,7 +2,7 @@
 
 Files are mapped, see `mapped_file`. Each tensor is hashed and checked where it lies in its file and
 then either stays there, if dtype and device are right, or is converted from there, one after the
-other. So there is never a second copy of the whole, nor any buffer beside the largest tensor.
+other. So there is never a second copy of the whole, and no buffer is larger than a tensor.
 """
 
 from __future__ import annotations

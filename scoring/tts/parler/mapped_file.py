@@ -59,7 +59,10 @@ class MappedFile:
 
 def tensor_of(data: memoryview, entry: TensorEntry, dtype: torch.dtype) -> Tensor:
     """The tensor whose bytes `MappedFile.bytes_of` gave: it lies in them, or is a copy if it is
-    small or the file does not align its numbers."""
+    small or the file does not align its numbers.
+
+    How a file aligns its tensors can show in the last bit of a product of a single row.
+    """
     if not entry.nbytes:
         return torch.empty(entry.shape, dtype=dtype)
     stays = entry.nbytes >= SMALL_BYTES and entry.offset % dtype.itemsize == 0
