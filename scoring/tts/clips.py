@@ -130,7 +130,7 @@ def _outcome(utterance: Utterance, path: Path, likeness: HumanLikeness) -> Measu
 
 @contextmanager
 def recorders(count: int) -> Iterator[Executor | None]:
-    """So many processes for ``record_here`` and ``perturbed``; None for none.
+    """So many processes for ``record_here`` and ``perturbed``, which begin at once; None for none.
 
     Raises ScoringError EVALUATOR_ERROR where one of them is killed.
     """
@@ -141,6 +141,8 @@ def recorders(count: int) -> Iterator[Executor | None]:
     context = multiprocessing.get_context("spawn")
     try:
         with ProcessPoolExecutor(count, mp_context=context, initializer=_begin) as pool:
+            # Any work makes it begin all of them.
+            pool.submit(os.getpid)
             yield pool
     except BrokenProcessPool as error:
         raise ScoringError(

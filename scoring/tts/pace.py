@@ -15,7 +15,10 @@ BLOCKS_AHEAD = 2
 """Blocks of clips made ready while one is heard: one in hand and one in the making."""
 
 MOST_RECORDERS = 8
-"""Judging 1,000 prompts of 6 s in 15 s takes five cores of the kind in docs/performance.md."""
+"""Recording 1,000 prompts of 6 s in 15 s takes five cores of the kind in docs/performance.md."""
+
+RECORDINGS_AHEAD = 2 * MOST_RECORDERS
+"""Utterances that recorders work on or have at hand."""
 
 # The thread that drives the model, and the one that hears.
 _DRIVING_THREADS = 2
@@ -26,26 +29,34 @@ class Pace:
     """How far each stage of an evaluation may be ahead of the next.
 
     ``spoken`` utterances, and ``blocks`` of clips that are heard together; with 0 the stage has no
-    thread of its own. ``recorders`` are the processes that write down and measure; with 0 whoever
-    needs a clip does so.
+    thread of its own.
     """
 
     spoken: int
     blocks: int
-    recorders: int
 
     @classmethod
     def choose(cls, request: TtsRequest, *, cores: int) -> Pace:
-        """The pace for the device of ``request`` on so many ``cores``; no figure depends on it."""
-        if request.device == "cpu":
-            # On the cores that speaking uses, judging would only compete with it.
-            spoken = UTTERANCES_AHEAD if cores > _speaking_threads(request) else 0
-            return cls(spoken, blocks=0, recorders=0)
-        # Processes, because a third of measuring is Python itself: beside the thread that feeds
-        # the GPU, threads would make it wait. A learned predictor is on the GPU, and there once.
-        spare = 0 if request.learned_mos is not None else cores - _DRIVING_THREADS
-        recorders = min(max(spare, 0), MOST_RECORDERS)
-        return cls(UTTERANCES_AHEAD, BLOCKS_AHEAD, recorders)
+        """The pace for the device of ``request`` on so many ``cores``, once its voice is loaded.
+
+        No figure depends on it.
+        """
+        # On the cores that speaking uses, judging would only compete with it.
+        if request.device == "cpu" and cores <= _speaking_threads(request):
+            return cls(0, 0)
+        return cls(UTTERANCES_AHEAD, BLOCKS_AHEAD)
+
+
+def recorders_for(request: TtsRequest, *, cores: int) -> int:
+    """How many processes shall write clips down and measure them; 0: the thread that needs them.
+
+    On a CPU that is 0: there, speaking and listening take a hundred times as long. Beside a GPU
+    they are processes and not threads, because a third of measuring is Python itself, which would
+    make the thread wait that feeds the GPU. A learned predictor is on the GPU, and there once.
+    """
+    if request.device == "cpu" or request.learned_mos is not None:
+        return 0
+    return min(max(cores - _DRIVING_THREADS, 0), MOST_RECORDERS)
 
 
 def _speaking_threads(request: TtsRequest) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
 from pathlib import Path
 
 from scoring.contract import (
@@ -17,11 +18,12 @@ from scoring.contract import (
 )
 from scoring.errors import ScoringError
 from scoring.manifest import describe, write_manifest
+from scoring.tts.clips import recorders
 from scoring.tts.cores import usable_cores
 from scoring.tts.judge import Judge
 from scoring.tts.likelihood import measure
 from scoring.tts.load import ask_base, load_synthesiser, sketched
-from scoring.tts.pace import Pace
+from scoring.tts.pace import Pace, recorders_for
 from scoring.tts.prompts import delivery, prompts_digest, resolve
 from scoring.tts.samples import Progress, samples_of
 from scoring.tts.synthesiser import Synthesiser
@@ -37,8 +39,25 @@ def evaluate(request: TtsRequest, out: Path, *, progress: Progress) -> TtsResult
 
     Raises ScoringError where there can be no score; its code says whose fault that is.
     """
-    timings = Timings()
     prompts = resolve(request.prompts)
+    count = min(recorders_for(request, cores=usable_cores()), len(prompts))
+    # Begun first: they are ready by the time that the models are loaded.
+    with recorders(count) as pool:
+        result = _load_and_score(request, prompts, out, pool=pool, progress=progress)
+    manifest = describe(request, result)
+    write_manifest(manifest, out)
+    return result.model_copy(update={"protocol_digest": manifest.protocol_digest})
+
+
+def _load_and_score(
+    request: TtsRequest,
+    prompts: tuple[Prompt, ...],
+    out: Path,
+    *,
+    pool: Executor | None,
+    progress: Progress,
+) -> TtsResult:
+    timings = Timings()
     likelihood = None
     if request.recordings is not None and isinstance(request.synthesiser, ParlerModel):
         # Before the model is loaded to speak: a device may have no room for two.
@@ -53,12 +72,9 @@ def evaluate(request: TtsRequest, out: Path, *, progress: Progress) -> TtsResult
     with timings.stage("load_judge"):
         judge = Judge.load(request)
     result = score_prompts(
-        request, prompts, synthesiser, judge, out, timings=timings, progress=progress
+        request, prompts, synthesiser, judge, out, timings=timings, progress=progress, pool=pool
     )
-    result = result.model_copy(update={"likelihood": likelihood})
-    manifest = describe(request, result)
-    write_manifest(manifest, out)
-    return result.model_copy(update={"protocol_digest": manifest.protocol_digest})
+    return result.model_copy(update={"likelihood": likelihood})
 
 
 def score_prompts(
@@ -71,10 +87,12 @@ def score_prompts(
     timings: Timings,
     progress: Progress,
     pace: Pace | None = None,
+    pool: Executor | None = None,
 ) -> TtsResult:
     """Let ``synthesiser`` speak the ``prompts`` that ``request`` means, and ``judge`` score them.
 
-    Nothing but the timings depends on ``pace``, chosen by device and cores where it is not given.
+    Nothing but the timings depends on ``pace``, chosen by device and cores where it is not given,
+    and on ``pool``, the `recorders` where there are any.
     Raises ScoringError: TOO_MANY_FAILED_PROMPTS, DISK_FULL, and whatever speaking raises.
     """
     by_place = samples_of(
@@ -84,6 +102,7 @@ def score_prompts(
         judge,
         out,
         pace=pace or Pace.choose(request, cores=usable_cores()),
+        pool=pool,
         timings=timings,
         progress=progress,
     )

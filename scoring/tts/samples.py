@@ -27,10 +27,9 @@ from scoring.tts.clips import (
     perturbed,
     record,
     record_here,
-    recorders,
 )
 from scoring.tts.judge import Judge, unscored
-from scoring.tts.pace import Pace
+from scoring.tts.pace import BLOCKS_AHEAD, RECORDINGS_AHEAD, Pace
 from scoring.tts.seeds import prompt_seed
 from scoring.tts.synthesiser import Synthesiser
 from scoring.tts.timings import Timings
@@ -50,22 +49,23 @@ def samples_of(
     out: Path,
     *,
     pace: Pace,
+    pool: Executor | None,
     timings: Timings,
     progress: Progress,
 ) -> dict[int, Sample]:
     """Speak and judge; samples by the place of their prompt, as far as the engine answered.
 
-    Raises ScoringError (DISK_FULL, OUT_OF_MEMORY) and whatever speaking raises. No thread and no
-    process is left, whatever happens.
+    ``pool`` are the `recorders`, where there are any. Raises ScoringError (DISK_FULL,
+    OUT_OF_MEMORY) and whatever speaking raises. No thread is left, whatever happens.
     """
     (out / AUDIO).mkdir(parents=True, exist_ok=True)
     samples: dict[int, Sample] = {}
     progress(0, len(prompts))
-    with recorders(pace.recorders) as pool, Ahead() as ahead, timings.stage("wall"):
+    with Ahead() as ahead, timings.stage("wall"):
         spoken = ahead.of(_spoken(request, prompts, synthesiser, out, timings), pace.spoken)
-        clips = _recorded(spoken, judge, pool, pace, timings)
+        clips = _recorded(spoken, judge, pool, timings)
         blocks = in_blocks(clips, heard_at_a_time(request.device), len(prompts))
-        for block in ahead.of(_perturbed(blocks, pool, pace, timings), pace.blocks):
+        for block in ahead.of(_perturbed(blocks, pool, timings), pace.blocks):
             with timings.stage("listen"):
                 heard = listen(block, judge)
             for clip, sample in zip(block.clips, heard, strict=True):
@@ -126,20 +126,20 @@ def _spoken(
 
 
 def _recorded(
-    spoken: Iterator[Spoken], judge: Judge, pool: Executor | None, pace: Pace, timings: Timings
+    spoken: Iterator[Spoken], judge: Judge, pool: Executor | None, timings: Timings
 ) -> Iterator[Clip]:
     def here(item: Spoken) -> Clip:
         return record(item, judge.likeness)
 
     work = here if pool is None else record_here
-    for clip in mapped(pool, work, spoken, 2 * pace.recorders):
+    for clip in mapped(pool, work, spoken, RECORDINGS_AHEAD):
         timings.add("record", clip.busy)
         yield clip
 
 
 def _perturbed(
-    blocks: Iterator[tuple[Clip, ...]], pool: Executor | None, pace: Pace, timings: Timings
+    blocks: Iterator[tuple[Clip, ...]], pool: Executor | None, timings: Timings
 ) -> Iterator[Perturbed]:
-    for block in mapped(pool, perturbed, blocks, pace.blocks):
+    for block in mapped(pool, perturbed, blocks, BLOCKS_AHEAD):
         timings.add("perturb", block.busy)
         yield block

@@ -34,7 +34,7 @@ from tests.ctc_miniature import make_ctc
 
 TEXT = "Did anybody see where the cat went?"
 RATE = hibari.SAMPLE_RATE
-ALONE = Pace(spoken=0, blocks=0, recorders=0)
+ALONE = Pace(spoken=0, blocks=0)
 
 Samples = NDArray[np.float32]
 

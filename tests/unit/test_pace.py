@@ -17,9 +17,10 @@ from scoring.contract import (
     TtsRequest,
 )
 from scoring.tts.cores import usable_cores
-from scoring.tts.pace import BLOCKS_AHEAD, MOST_RECORDERS, UTTERANCES_AHEAD, Pace
+from scoring.tts.pace import BLOCKS_AHEAD, MOST_RECORDERS, UTTERANCES_AHEAD, Pace, recorders_for
 
-ALONE = Pace(spoken=0, blocks=0, recorders=0)
+ALONE = Pace(spoken=0, blocks=0)
+OVERLAPPED = Pace(UTTERANCES_AHEAD, BLOCKS_AHEAD)
 
 
 @pytest.fixture(autouse=True)
@@ -45,22 +46,25 @@ def test_where_speaking_takes_every_core_of_the_processor_nothing_overlaps(
 
 def test_a_core_that_speaking_leaves_judges_meanwhile() -> None:
     torch.set_num_threads(1)
-    overlapped = Pace(spoken=UTTERANCES_AHEAD, blocks=0, recorders=0)
-    assert Pace.choose(request("cpu"), cores=2) == overlapped
+    assert Pace.choose(request("cpu"), cores=2) == OVERLAPPED
     torch.set_num_threads(2)
-    assert Pace.choose(request("cpu", parler=False), cores=2) == overlapped
+    assert Pace.choose(request("cpu", parler=False), cores=2) == OVERLAPPED
 
 
 @pytest.mark.parametrize(("cores", "recorders"), [(1, 0), (2, 0), (3, 1), (8, 6), (64, 8)])
 def test_beside_a_gpu_the_cores_that_drive_it_are_left_alone(cores: int, recorders: int) -> None:
     assert recorders <= MOST_RECORDERS
-    pace = Pace(UTTERANCES_AHEAD, BLOCKS_AHEAD, recorders)
-    assert Pace.choose(request("cuda:1"), cores=cores) == pace
+    assert recorders_for(request("cuda:1"), cores=cores) == recorders
+    assert Pace.choose(request("cuda:1"), cores=cores) == OVERLAPPED
+
+
+def test_on_a_processor_alone_nobody_records_for_the_others() -> None:
+    assert recorders_for(request("cpu"), cores=16) == 0
 
 
 def test_a_learned_predictor_is_on_the_gpu_once() -> None:
     wanted = request("cuda", learned_mos=LearnedMosSpec(model="predictor"))
-    assert Pace.choose(wanted, cores=16).recorders == 0
+    assert recorders_for(wanted, cores=16) == 0
 
 
 @pytest.mark.parametrize(("value", "cores"), [("3", 3), ("", None), ("0", None), ("two", None)])
