@@ -11,7 +11,7 @@ the chain does not answer is not held against it. With
 --delay only what was published that long ago. Ending the updater leaves the validator running.
 
 Exit codes: 0 stopped as told, 2 wrong flags, 3 it cannot work here (another updater runs, no PM2,
-no git checkout).
+no git checkout, validator flags that name no chain).
 """
 
 from __future__ import annotations

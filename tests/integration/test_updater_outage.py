@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from demo_services import wait_until
-from devnet_helpers import running_devnet
-from updater_house import READING, SECONDS, SILENT, furnished
+from devnet_helpers import new_wallet, running_devnet
+from neuron_processes import neuron_environment
+from service_helpers import run_sql
+from service_processes import running_api
+from updater_house import READING, ROOT, SECONDS, SILENT, furnished
+from updater_report import Rollback
+from validator_bench import SERVICE_HOTKEY
 
 from utilities.chain_probe import ChainProbe
 
@@ -44,6 +51,41 @@ def test_a_version_that_the_chain_gave_no_chance_is_tried_again_once_it_answers(
             silent = house.publish(SILENT, 3)
             wait_until(lambda: silent in house.state().get("bad", {}), SECONDS, "the rollback")
             assert "no healthy pass within 4 s" in house.state()["bad"][silent]
+
+
+def test_the_api_is_told_by_signature_that_a_version_is_not_blamed(
+    dsn: str, tmp_path: Path
+) -> None:
+    wallet = new_wallet(tmp_path / "wallets", "cold")
+    rollback = Rollback(
+        failed="a" * 40,
+        back_to="b" * 40,
+        reason="the chain did not answer",
+        back_to_failure=None,
+        unproven=True,
+    )
+    settings = {
+        "POSTGRES_URL": dsn,
+        "VAR_DIR": str(tmp_path / "api"),
+        "API_HOTKEY": SERVICE_HOTKEY,
+        "API_DATABASE_CONNECTIONS": "2",
+    }
+    with running_api(settings, tmp_path / "api.log") as api:
+        url = str(api.client.base_url).rstrip("/")
+        flags = ["--wallet.name", "cold", "--wallet.path", str(tmp_path / "wallets")]
+        subprocess.run(
+            [sys.executable, "scripts/report_rollback.py", *flags],
+            cwd=ROOT,
+            env=neuron_environment(tmp_path, {"VALIDATION_API_URL": url}),
+            input=rollback.model_dump_json(exclude_defaults=True),
+            text=True,
+            check=True,
+        )
+    [(told, hotkey, signed)] = run_sql(
+        dsn, "SELECT payload -> 'payload', hotkey, signed FROM event_reports"
+    )
+    assert (told["event"], told["unproven"]) == ("VERSION_UNPROVEN", True)
+    assert (hotkey, signed) == (wallet.hotkey.ss58_address, True)
 
 
 def test_a_probe_tells_a_chain_from_what_is_none(tmp_path: Path) -> None:
