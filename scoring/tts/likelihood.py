@@ -26,7 +26,7 @@ from scoring.audio import Audio, check, read_audio, resample
 from scoring.contract import MAX_TEXT_CHARS, FailureCode, Likelihood, ParlerModel
 from scoring.errors import ScoringError, UnscorableAudioError
 from scoring.tts.parler.attention import KeyValueCache, Memory
-from scoring.tts.parler.checkpoint import as_float32, read_weights
+from scoring.tts.parler.checkpoint import read_weights
 from scoring.tts.parler.codec import Codec, blank_model, fill_model
 from scoring.tts.parler.codec_names import PREFIX as CODEC
 from scoring.tts.parler.config import load_config
@@ -201,7 +201,6 @@ def _tokenise(
         expected=Codec(config).expected,
         skip=lambda name: not name.startswith(CODEC),
         keep=lambda _: True,
-        dtype=as_float32,
         device=device,
     )
     fill_model(codec, config, weights.tensors)

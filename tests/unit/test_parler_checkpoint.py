@@ -14,7 +14,7 @@ from raw_safetensors import RawTensors, safetensors
 
 from scoring.contract import FailureCode
 from scoring.errors import ScoringError
-from scoring.tts.parler.checkpoint import Weights, as_float32, read_weights
+from scoring.tts.parler.checkpoint import Weights, read_weights
 from scoring.tts.parler.mapped_file import SMALL_BYTES
 from scoring.weights_digest import MAX_FILES, weights_digest
 
@@ -46,7 +46,6 @@ def _read(
     directory: Path,
     tensors: dict[str, torch.Tensor],
     *,
-    dtype: Callable[[str], torch.dtype] = as_float32,
     keep: Callable[[str], bool] = lambda _: True,
 ) -> Weights:
     return read_weights(
@@ -54,7 +53,6 @@ def _read(
         expected=lambda _: {name: tuple(tensor.shape) for name, tensor in tensors.items()},
         skip=lambda _: False,
         keep=keep,
-        dtype=dtype,
         device=CPU,
     )
 
@@ -99,31 +97,30 @@ def _tensor(draw: st.DrawFn) -> torch.Tensor:
 )
 @given(
     tensors=st.dictionaries(st.text("abc.", min_size=1, max_size=6), _tensor(), max_size=5),
-    wanted=_dtypes,
     beyond=st.integers(0, 7),
 )
 def test_whatever_the_layout_the_numbers_and_their_digest_arrive(
-    tmp_path: Path, tensors: dict[str, torch.Tensor], wanted: torch.dtype, beyond: int
+    tmp_path: Path, tensors: dict[str, torch.Tensor], beyond: int
 ) -> None:
     _write(tmp_path / "model.safetensors", tensors, beyond_alignment=beyond)
-    weights = _read(tmp_path, tensors, dtype=lambda _: wanted)
+    weights = _read(tmp_path, tensors)
     assert weights.digest == weights_digest(tmp_path)
     assert weights.tensors.keys() == tensors.keys()
     for name, tensor in tensors.items():
-        assert weights.tensors[name].dtype is wanted
-        assert weights.tensors[name].equal(tensor.to(wanted))
+        assert weights.tensors[name].dtype is torch.float32
+        assert weights.tensors[name].equal(tensor.float())
 
 
 @pytest.mark.parametrize("dtype", _DTYPES.values(), ids=_DTYPES)
 @pytest.mark.parametrize("beyond", [0, 1, 2, 3])
-def test_large_tensor_of_the_right_dtype_lies_in_its_file_if_aligned_there(
+def test_large_tensor_lies_in_its_file_if_it_is_in_float32_and_aligned_there(
     tmp_path: Path, dtype: torch.dtype, beyond: int
 ) -> None:
     tensors, path = {"large": _random((300, 256), dtype)}, tmp_path / "model.safetensors"
     _write(path, tensors, beyond_alignment=beyond)
-    loaded = _read(tmp_path, tensors, dtype=lambda _: dtype).tensors["large"]
-    assert loaded.equal(tensors["large"])
-    assert _lies_in(loaded, path) == (beyond % dtype.itemsize == 0)
+    loaded = _read(tmp_path, tensors).tensors["large"]
+    assert loaded.equal(tensors["large"].float())
+    assert _lies_in(loaded, path) == (dtype is torch.float32 and beyond == 0)
 
 
 def test_small_tensor_is_copied(tmp_path: Path) -> None:
@@ -134,21 +131,14 @@ def test_small_tensor_is_copied(tmp_path: Path) -> None:
     assert [_lies_in(loaded[name], path) for name in tensors] == [False, True]
 
 
-def test_dtype_is_asked_for_by_name(tmp_path: Path) -> None:
-    tensors = {name: _random((2, 3)) for name in ("left", "right")}
-    _write(tmp_path / "model.safetensors", tensors)
-    chosen = {"left": torch.bfloat16, "right": torch.float32}
-    loaded = _read(tmp_path, tensors, dtype=chosen.__getitem__).tensors
-    assert {name: tensor.dtype for name, tensor in loaded.items()} == chosen
-
-
 def test_pages_of_what_was_converted_or_let_go_are_given_back(tmp_path: Path) -> None:
     tensors = {str(n): _random((MIB,)) for n in range(8)}
     path = tmp_path / "model.safetensors"
-    _write(path, tensors)
-    converted = _read(tmp_path, tensors, dtype=lambda _: torch.bfloat16)
+    _write(path, {name: tensor.bfloat16() for name, tensor in tensors.items()})
+    converted = _read(tmp_path, tensors)
     assert len(converted.tensors) == 8
     assert not _mappings(path)
+    _write(path, tensors)
     loaded = _read(tmp_path, tensors).tensors
     assert 32 * MIB <= _resident(path) < 33 * MIB
     while len(loaded) > 1:
@@ -195,7 +185,7 @@ def test_largest_finite_numbers_are_finite(tmp_path: Path, dtype: torch.dtype) -
     extremes = torch.tensor([torch.finfo(dtype).max, torch.finfo(dtype).min] * 5_000, dtype=dtype)
     tensors = {"large": extremes}
     _write(tmp_path / "model.safetensors", tensors)
-    assert _read(tmp_path, tensors, dtype=lambda _: dtype).tensors["large"].equal(extremes)
+    assert _read(tmp_path, tensors).tensors["large"].equal(extremes.float())
 
 
 @pytest.mark.parametrize("dtype", _DTYPES.values(), ids=_DTYPES)
@@ -257,7 +247,6 @@ def test_file_that_changes_while_it_is_loaded_is_nobodys_fault_but_ours(
             expected=expected_after_the_change,
             skip=lambda _: False,
             keep=lambda _: True,
-            dtype=as_float32,
             device=CPU,
         )
     assert caught.value.code is FailureCode.EVALUATOR_ERROR

@@ -36,7 +36,7 @@ _REPUBLISH = "Publish the checkpoint again with save_pretrained(..., safe_serial
 
 @dataclass(frozen=True)
 class Weights:
-    """Tensors on the device and in the dtypes asked for, and the digest of everything in the files.
+    """Tensors in float32 on the device asked for, and the digest of everything in the files.
 
     What needed no change lies in its file, see `MappedFile`: a tensor that is let go takes no
     memory, and one that stays takes none that the system cannot take back.
@@ -47,25 +47,19 @@ class Weights:
     skipped: tuple[str, ...]
 
 
-def as_float32(_name: str) -> torch.dtype:
-    """The ``dtype`` of `read_weights` that loads every tensor in float32."""
-    return torch.float32
-
-
 def read_weights(
     model_dir: Path,
     *,
     expected: Callable[[AbstractSet[str]], Shapes],
     skip: Callable[[str], bool],
     keep: Callable[[str], bool],
-    dtype: Callable[[str], torch.dtype],
     device: torch.device,
 ) -> Weights:
     """Load a checkpoint, single or sharded, from ``model_dir``.
 
     ``expected`` maps the names found to the names and shapes that there must be. Tensors that
     ``skip`` picks are hashed and not looked at; of the others those that ``keep`` rejects are
-    checked and dropped. ``dtype`` names the dtype that the tensor of a name shall have once loaded.
+    checked and dropped.
 
     Raises ScoringError: WEIGHTS_MISSING, WEIGHTS_NOT_SAFETENSORS, WEIGHTS_UNREADABLE,
     TENSOR_MISMATCH, TENSOR_NOT_FINITE, EVALUATOR_ERROR if a file cannot be read or changes
@@ -80,7 +74,7 @@ def read_weights(
             located = merge_headers(files)
             wanted = [entry for entry, _ in located if not skip(entry.name)]
             _check_headers(wanted, expected({entry.name for entry in wanted}))
-            return _load(located, skip, keep, dtype, device)
+            return _load(located, skip, keep, device)
     except SafetensorsError as error:
         raise ScoringError(FailureCode.WEIGHTS_UNREADABLE, str(error), _REPUBLISH) from error
     except OSError as error:
@@ -128,7 +122,6 @@ def _load(
     located: list[tuple[TensorEntry, BinaryIO]],
     skip: Callable[[str], bool],
     keep: Callable[[str], bool],
-    dtype: Callable[[str], torch.dtype],
     device: torch.device,
 ) -> Weights:
     mapped = _mapped(located)
@@ -145,7 +138,8 @@ def _load(
         tensor = tensor_of(data, entry, _DTYPES[entry.dtype])
         _check_finite(tensor, entry.name)
         if keep(entry.name):
-            tensors[entry.name] = _placed(tensor, dtype(entry.name), device)
+            # What is stored in fewer bits travels to a device as it is.
+            tensors[entry.name] = tensor.to(device).float()
     return Weights(tensors, hasher.hexdigest(), tuple(skipped))
 
 
@@ -164,13 +158,6 @@ def _check_finite(tensor: Tensor, name: str) -> None:
             f"tensor {name!r} holds NaN or infinite values",
             "Publish a checkpoint from before training diverged.",
         )
-
-
-def _placed(tensor: Tensor, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """The very tensor where it fits already. The narrower of its two forms travels to a device."""
-    if dtype.itemsize < tensor.dtype.itemsize:
-        tensor = tensor.to(dtype)
-    return tensor.to(device).to(dtype)
 
 
 def _mismatch(message: str) -> ScoringError:

@@ -11,7 +11,7 @@ from transformers import T5Config, T5EncoderModel
 
 from scoring.contract import FailureCode
 from scoring.errors import ScoringError
-from scoring.tts.parler.checkpoint import Weights, as_float32, read_weights
+from scoring.tts.parler.checkpoint import Weights, read_weights
 from scoring.tts.parler.codec import Codec, needed
 from scoring.tts.parler.codec_names import PREFIX as CODEC
 from scoring.tts.parler.config import (
@@ -118,7 +118,6 @@ def _load_alone(model_dir: Path, config: ParlerConfig, place: Place) -> LoadedMo
         },
         skip=lambda _: False,
         keep=needed,
-        dtype=as_float32,
         device=place.device,
     )
     _fill(text_encoder, weights)
@@ -150,7 +149,6 @@ def _load_on_base(
         expected=lambda present: _expected(config, text_encoder, present),
         skip=lambda name: name.startswith(CODEC),
         keep=lambda _: True,
-        dtype=as_float32,
         device=place.device,
     )
     _fill(text_encoder, weights)
@@ -194,7 +192,6 @@ class _Base:
                 expected=codec.expected,
                 skip=lambda name: not name.startswith(CODEC),
                 keep=needed,
-                dtype=as_float32,
                 device=device,
             )
         except ScoringError as error:
