@@ -50,9 +50,10 @@ class Pace:
 def recorders_for(request: TtsRequest, *, cores: int) -> int:
     """How many processes shall write clips down and measure them; 0: the thread that needs them.
 
-    On a CPU that is 0: there, speaking and listening take a hundred times as long. Beside a GPU
-    they are processes and not threads, because a third of measuring is Python itself, which would
-    make the thread wait that feeds the GPU. A learned predictor is on the GPU, and there once.
+    On a CPU that is 0: there, listening alone takes several times as long. Beside a GPU they are
+    processes and not threads, because measuring makes many small calls of numpy, which hold the
+    interpreter while the thread that feeds the GPU waits. A learned predictor is on the GPU, and
+    there once.
     """
     if request.device == "cpu" or request.learned_mos is not None:
         return 0
