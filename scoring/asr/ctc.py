@@ -25,12 +25,12 @@ from transformers import (
 )
 
 from scoring.asr.base import SAMPLE_RATE
-from scoring.asr.torch_device import require_torch_device
 from scoring.asr.weights import files_digest, is_rehearsal, model_files
 from scoring.asr.windows import windows
 from scoring.audio import Audio, resample
 from scoring.contract import AsrInfo, FailureCode
 from scoring.errors import ScoringError
+from scoring.torch_device import torch_device
 
 # Named here and not by the checkpoint, so that no checkpoint picks the code that loads it.
 ARCHITECTURES: Mapping[str, Any] = MappingProxyType(
@@ -56,7 +56,7 @@ class Ctc:
         Raises ScoringError: BAD_REQUEST where there is no such directory, ASSET_MISSING where
         files are missing, do not load or do not belong together, DEVICE_UNAVAILABLE.
         """
-        require_torch_device(device)
+        torch_device(device)
         directory = Path(model)
         architecture = ARCHITECTURES[_model_type(directory)]
         try:

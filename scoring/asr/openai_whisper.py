@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from scoring.asr.base import DECODING, SAMPLE_RATE
-from scoring.asr.torch_device import require_torch_device
 from scoring.asr.weights import files_digest, is_rehearsal
 from scoring.asr.windows import windows
 from scoring.audio import Audio, resample
 from scoring.contract import AsrInfo, FailureCode
 from scoring.errors import ScoringError
+from scoring.torch_device import torch_device
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class OpenaiWhisper:
         package or the weights are not there, DEVICE_UNAVAILABLE.
         """
         whisper = _package()
-        require_torch_device(device)
+        torch_device(device)
         weights = _weights(whisper, model)
         try:
             loaded = whisper.load_model(str(weights), device=device)

@@ -59,9 +59,9 @@ class LearnedMos:
         DEVICE_UNAVAILABLE."""
         import torch  # noqa: PLC0415 - the other metrics need no torch
 
-        from scoring.asr.torch_device import require_torch_device  # noqa: PLC0415
+        from scoring.torch_device import torch_device  # noqa: PLC0415
 
-        require_torch_device(device)
+        torch_device(device)
         card = _read_card(directory / CARD)
         program = directory / PROGRAM
         if not program.is_file():

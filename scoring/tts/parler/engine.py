@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,9 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from scoring.contract import FailureCode
-from scoring.errors import ScoringError
 from scoring.sketch.answers import Answers, answers_of
 from scoring.sketch.difference import BaseAnswers, base_answers
+from scoring.torch_device import torch_device
 from scoring.tts.ahead import Ahead
 from scoring.tts.parler.generate import GenerationInput, Generator, Room, columns_available
 from scoring.tts.parler.load import SLOT_COUNTS, LoadedModel, Place, load_model
@@ -26,6 +25,7 @@ from scoring.tts.parler.memory import (
     cache_bytes,
     check_free,
     default_limit,
+    memory_errors,
 )
 from scoring.tts.parler.precision import Precision, lowered, usual_precision
 from scoring.tts.parler.recording import Recorded
@@ -108,10 +108,10 @@ class ParlerEngine:
 
         Raises ScoringError whose code says what was wrong and whose fault it is.
         """
-        where = _device(device)
+        where = torch_device(device)
         limit = default_limit(where) if memory_limit is None else memory_limit
         place = Place(where, limit, precision or usual_precision(where))
-        with _memory_errors():
+        with memory_errors():
             model = load_model(model_dir, place=place, base_dir=base_dir)
             answers = answers_of(model) if ask else None
             parameters = lowered(model.decoder.parameters, place.precision)
@@ -127,8 +127,8 @@ class ParlerEngine:
         It is loaded for that and let go. Raises ScoringError: ASSET_MISSING for a base that cannot
         be used, OUT_OF_MEMORY, DEVICE_UNAVAILABLE.
         """
-        where = _device(device)
-        with _memory_errors():
+        where = torch_device(device)
+        with memory_errors():
             return base_answers(base_dir, Place(where, default_limit(where)))
 
     @property
@@ -157,7 +157,7 @@ class ParlerEngine:
         What a request sounds like depends on nothing but the model, the request and the machine.
         Raises ScoringError (OUT_OF_MEMORY) when the device cannot hold the work.
         """
-        with _memory_errors():
+        with memory_errors():
             prepared: dict[int, GenerationInput] = {}
             encoded: dict[str, Tensor] = {}
             for index, request in enumerate(requests):
@@ -179,7 +179,7 @@ class ParlerEngine:
         Joined, they equal what `speak` yields up to rounding. Raises ScoringError (OUT_OF_MEMORY,
         NUMERIC_FAILURE), and TextError for a text that cannot be spoken.
         """
-        with _memory_errors():
+        with memory_errors():
             prepared = self._prepare(request, {})
             generator = self._generator(self._model.settings, [prepared])
             for piece in stream_codes(generator, prepared, self._model.codec):
@@ -289,33 +289,3 @@ def _stream(device: torch.device) -> torch.cuda.Stream | None:
 
 def _sound(audio: Tensor) -> NDArray[np.float32]:
     return audio.clamp(-1, 1).cpu().numpy()
-
-
-def _device(name: str) -> torch.device:
-    device = torch.device(name)
-    if device.type == "cuda" and (
-        not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()
-    ):
-        raise ScoringError(
-            FailureCode.DEVICE_UNAVAILABLE,
-            f"there is no device {name}: {torch.cuda.device_count()} CUDA devices are usable",
-            "Ask for 'cpu' or repair the driver.",
-        )
-    return device
-
-
-@contextmanager
-def _memory_errors() -> Iterator[None]:
-    """Turn torch's ways of running out of memory into ours."""
-    try:
-        yield
-    except (MemoryError, RuntimeError) as error:
-        # On the CPU torch raises a bare RuntimeError that only its text tells apart.
-        known = isinstance(error, MemoryError | torch.OutOfMemoryError)
-        if not known and "allocate memory" not in str(error):
-            raise
-        raise ScoringError(
-            FailureCode.OUT_OF_MEMORY,
-            f"the device ran out of memory: {error}",
-            "Evaluate on a machine with more memory.",
-        ) from error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -114,6 +116,23 @@ def free_bytes(device: torch.device) -> int:
         reserve = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return torch.cuda.mem_get_info(device)[0] + reserve
     return _meminfo("MemAvailable")
+
+
+@contextmanager
+def memory_errors() -> Iterator[None]:
+    """Turn torch's ways of running out of memory into ScoringError (OUT_OF_MEMORY)."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        # On the CPU torch raises a bare RuntimeError that only its text tells apart.
+        known = isinstance(error, MemoryError | torch.OutOfMemoryError)
+        if not known and "allocate memory" not in str(error):
+            raise
+        raise ScoringError(
+            FailureCode.OUT_OF_MEMORY,
+            f"the device ran out of memory: {error}",
+            "Evaluate on a machine with more memory.",
+        ) from error
 
 
 def _whole(config: ParlerConfig, room: Room) -> int:
