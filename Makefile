@@ -2,9 +2,8 @@
 VENV := .venv
 PY := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
-# More than two cores' worth: programs under test wait for each other half of the time. Files in
-# the order of their names, or the long ones that hold few tests would come last.
-PYTEST_PARALLEL := -n 4 --dist loadfile --no-loadscope-reorder
+# Files in the order of their names, or the long ones that hold few tests would come last.
+PYTEST_BY_FILE := --dist loadfile --no-loadscope-reorder
 # Tests start Python hundreds of times: it keeps what it has compiled, whatever the shell says.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -24,7 +23,7 @@ demo-serve: $(INSTALLED)  ## the same, and its leaderboard stays open in your br
 	@exec $(PY) scripts/demo.py --serve
 
 test: $(INSTALLED)  ## every test that needs no Docker engine
-	$(PY) -m pytest $(PYTEST_PARALLEL) --ignore=tests/docker
+	$(PY) -m pytest -n 4 $(PYTEST_BY_FILE) --ignore=tests/docker  # on two cores: programs wait much
 
 # One at a time: they share the engine's images, and look at all that is left on it.
 docker-test: $(INSTALLED)  ## the tests of images and containers; starts an engine if it may
@@ -38,7 +37,7 @@ images:  ## build the four images
 	docker build -f api.Dockerfile -t api-image .
 
 test-fast: $(INSTALLED)  ## the tests that take seconds
-	$(PY) -m pytest $(PYTEST_PARALLEL) -m "not slow" tests/unit
+	$(PY) -m pytest -n 2 $(PYTEST_BY_FILE) -m "not slow" tests/unit
 
 lint: $(INSTALLED)  ## style, types, import rules
 	$(VENV)/bin/ruff check .
