@@ -22,7 +22,6 @@ from scoring.contract import ParlerModel, SeededPrompts, TtsRequest
 from scoring.tts.parler import ParlerEngine, SpeakRequest
 from scoring.tts.parler.generate import GenerationInput, Generator
 from scoring.tts.parler.load import LoadedModel, Place, load_model
-from scoring.tts.parler.memory import default_limit
 from scoring.tts.parler.model import ParlerDecoder
 from scoring.tts.parler.precision import lowered, usual_precision
 from scoring.tts.pipeline import evaluate
@@ -60,8 +59,8 @@ class Decoding:
     @torch.inference_mode()
     def load(cls, model_dir: Path, device: str) -> Decoding:
         """Load the checkpoint onto ``device``."""
-        where = torch.device(device)
-        place = Place(where, default_limit(where), usual_precision(where))
+        place = Place.on(device)
+        where = place.device
         model = load_model(model_dir, place=place, base_dir=None)
         parameters = lowered(model.decoder.parameters, place.precision)
         decoder = ParlerDecoder(model.config, parameters)

@@ -10,6 +10,7 @@ import pytest
 import torch
 from miniatures import DESCRIPTION
 
+from scoring.sketch.answers import answers_of
 from scoring.tts.parler import ParlerEngine, SpeakRequest, Spoken
 from scoring.tts.parler.attention import KeyValueCache, Memory
 from scoring.tts.parler.linear import Linear
@@ -102,13 +103,15 @@ def test_it_speaks_and_neighbours_change_nothing(model_dir: Path) -> None:
         np.testing.assert_array_equal(alone.audio, together[place].audio)
 
 
-def test_sketches_are_asked_in_float32_whatever_it_speaks_in(model_dir: Path) -> None:
-    full = ParlerEngine.load(model_dir, device="cpu", ask=True)
-    half = ParlerEngine.load(model_dir, device="cpu", precision="bfloat16", ask=True)
-    assert full.answers is not None
-    assert half.answers is not None
-    np.testing.assert_array_equal(half.answers.whole, full.answers.whole)
-    assert ParlerEngine.load(model_dir, device="cpu").answers is None
+def test_lowering_leaves_the_model_that_is_asked_for_sketches_as_it_was(model_dir: Path) -> None:
+    model = load_model(model_dir, place=Place(CPU, 1 << 40), base_dir=None)
+    before = answers_of(model)
+    engine = ParlerEngine(model, Place.on("cpu", precision="bfloat16"))
+    assert engine.greedy(["No."], DESCRIPTION)
+    after = answers_of(model)
+    assert before is not None
+    assert after is not None
+    np.testing.assert_array_equal(after.whole, before.whole)
 
 
 def test_a_gpu_speaks_in_bfloat16_unless_told_otherwise() -> None:

@@ -14,9 +14,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from scoring.contract import FailureCode
-from scoring.sketch.answers import Answers, answers_of
-from scoring.sketch.difference import BaseAnswers, base_answers
-from scoring.torch_device import torch_device
 from scoring.tts.ahead import Ahead
 from scoring.tts.parler.generate import GenerationInput, Generator, Room, columns_available
 from scoring.tts.parler.load import SLOT_COUNTS, LoadedModel, Place, load_model
@@ -24,10 +21,9 @@ from scoring.tts.parler.memory import (
     activation_bytes,
     cache_bytes,
     check_free,
-    default_limit,
     memory_errors,
 )
-from scoring.tts.parler.precision import Precision, lowered, usual_precision
+from scoring.tts.parler.precision import Precision, lowered
 from scoring.tts.parler.recording import Recorded
 from scoring.tts.parler.rounding import sizes_rounding_alike
 from scoring.tts.parler.settings import GenerationSettings
@@ -71,19 +67,20 @@ class ParlerEngine:
 
     ``weights_digest`` names the exact tensors that were loaded; ``own_assets`` are parts besides
     the weights that the checkpoint brought itself, ``ignored`` parts of it that the base model's
-    replaced. ``answers`` are its own answers to the questions of sketches if it was asked and could
-    answer; see `answers_of`.
+    replaced.
     """
 
-    def __init__(self, model: LoadedModel, device: torch.device, answers: Answers | None) -> None:
-        self._model = model
-        self._device = device
-        self.answers = answers
+    def __init__(self, model: LoadedModel, place: Place) -> None:
+        """Let a model speak that was loaded for ``place``. It is lowered if it has to be, and stays
+        as it is for whoever holds it."""
+        parameters = lowered(model.decoder.parameters, place.precision)
+        self._model = replace(model, decoder=replace(model.decoder, parameters=parameters))
+        self._device = place.device
         # One for each number of tokens: padded, a description would sound otherwise.
         self._encoders: dict[int, Recorded] = {}
         # The codec is bound by arithmetic and the decoder by memory: beside one another they take
         # hardly longer than alone.
-        self._beside = _stream(device)
+        self._beside = _stream(place.device)
 
     @classmethod
     def load(
@@ -94,42 +91,20 @@ class ParlerEngine:
         base_dir: Path | None = None,
         memory_limit: int | None = None,
         precision: Precision | None = None,
-        ask: bool = False,
     ) -> ParlerEngine:
         """Load a checkpoint onto ``device`` ("cpu", "cuda", "cuda:0" …).
 
         With ``base_dir``, the base model's directory, tokenizer, codec and generation settings
         come from there. ``memory_limit`` is how many bytes of the device's memory to use at most:
         by default half of a CPU's, nine tenths of a GPU's. ``precision`` is what the decoder
-        speaks in: by default "float32" on a CPU, "bfloat16" on a GPU. ``ask`` is whether to ask
-        the model the questions of sketches, which happens in float32 before it is lowered. On the
-        CPU, torch's threads are set to suit the model, for the whole process
-        (`threads.pin_threads`).
+        speaks in: by default "float32" on a CPU, "bfloat16" on a GPU. On the CPU, torch's threads
+        are set to suit the model, for the whole process (`threads.pin_threads`).
 
         Raises ScoringError whose code says what was wrong and whose fault it is.
         """
-        where = torch_device(device)
-        limit = default_limit(where) if memory_limit is None else memory_limit
-        place = Place(where, limit, precision or usual_precision(where))
+        place = Place.on(device, memory_limit=memory_limit, precision=precision)
         with memory_errors():
-            model = load_model(model_dir, place=place, base_dir=base_dir)
-            answers = answers_of(model) if ask else None
-            parameters = lowered(model.decoder.parameters, place.precision)
-            speaking = replace(model, decoder=replace(model.decoder, parameters=parameters))
-            if where.type == "cuda":
-                torch.cuda.synchronize(where)  # the codec's stream waits for no other
-            return cls(speaking, where, answers)
-
-    @staticmethod
-    def ask_base(base_dir: Path, *, device: str) -> BaseAnswers:
-        """What the base model in ``base_dir`` answers to the questions of sketches.
-
-        It is loaded for that and let go. Raises ScoringError: ASSET_MISSING for a base that cannot
-        be used, OUT_OF_MEMORY, DEVICE_UNAVAILABLE.
-        """
-        where = torch_device(device)
-        with memory_errors():
-            return base_answers(base_dir, Place(where, default_limit(where)))
+            return cls(load_model(model_dir, place=place, base_dir=base_dir), place)
 
     @property
     def weights_digest(self) -> str:
@@ -281,9 +256,10 @@ class ParlerEngine:
 
 
 def _stream(device: torch.device) -> torch.cuda.Stream | None:
-    """A stream of one's own; None, on a CPU, means none to torch too."""
+    """A stream of one's own, for what is there already; None, on a CPU, means none to torch too."""
     if device.type != "cuda":
         return None
+    torch.cuda.synchronize(device)
     return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
 

@@ -11,6 +11,7 @@ from transformers import T5Config, T5EncoderModel
 
 from scoring.contract import FailureCode
 from scoring.errors import ScoringError
+from scoring.torch_device import torch_device
 from scoring.tts.parler.checkpoint import Weights, read_weights
 from scoring.tts.parler.codec import Codec, needed
 from scoring.tts.parler.codec_names import PREFIX as CODEC
@@ -20,10 +21,10 @@ from scoring.tts.parler.config import (
     approximate_parameters,
     load_config,
 )
-from scoring.tts.parler.memory import check_free, most_slots, weights_bytes
+from scoring.tts.parler.memory import check_free, default_limit, most_slots, weights_bytes
 from scoring.tts.parler.model import ParlerDecoder
 from scoring.tts.parler.parameters import Parameters, decoder_shapes
-from scoring.tts.parler.precision import DTYPES, Precision
+from scoring.tts.parler.precision import DTYPES, Precision, usual_precision
 from scoring.tts.parler.settings import SETTINGS_FILE, GenerationSettings, load_settings
 from scoring.tts.parler.threads import pin_threads
 from scoring.tts.parler.tokenizer import Tokenizer
@@ -70,6 +71,18 @@ class Place:
     device: torch.device
     memory_limit: int
     precision: Precision = "float32"
+
+    @classmethod
+    def on(
+        cls, device: str, *, memory_limit: int | None = None, precision: Precision | None = None
+    ) -> Place:
+        """The place that the arguments of `ParlerEngine.load` describe.
+
+        Raises ScoringError (BAD_REQUEST, DEVICE_UNAVAILABLE).
+        """
+        where = torch_device(device)
+        limit = default_limit(where) if memory_limit is None else memory_limit
+        return cls(where, limit, precision or usual_precision(where))
 
     def prepare(self, config: ParlerConfig, settings: GenerationSettings) -> int:
         """How many requests fit side by side, judged before anything is allocated.
