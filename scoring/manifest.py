@@ -131,7 +131,7 @@ def describe(request: TtsRequest, result: TtsResult) -> Manifest:
         protocol_digest=protocol.digest,
         protocol=protocol,
         request=request,
-        base_digest=_base_digest(request),
+        base_digest=_base_digest(request, result),
         machine=this_machine(request.device),
         result=untimed,
     )
@@ -203,16 +203,16 @@ def _network_digest(package: str, pattern: str) -> str:
     return _files_digest(sorted(Path(spec.origin).parent.glob(pattern)))
 
 
-def _base_digest(request: TtsRequest) -> str | None:
+def _base_digest(request: TtsRequest, result: TtsResult) -> str | None:
     """Names the base model's weights, tokenizer and settings, where the evaluator brought them."""
     model = request.synthesiser
     if not isinstance(model, ParlerModel) or model.base_dir is None:
         return None
+    # What the sketch was made against was hashed while it was loaded; gigabytes, once is enough.
+    sketch = None if result.synthesiser is None else result.synthesiser.sketch
+    weights = weights_digest(model.base_dir) if sketch is None else sketch.base_digest
     return _sha256(
-        {
-            "weights": weights_digest(model.base_dir),
-            "files": _files_digest(sorted(model.base_dir.glob("*.json"))),
-        }
+        {"weights": weights, "files": _files_digest(sorted(model.base_dir.glob("*.json")))}
     )
 
 

@@ -14,6 +14,7 @@ from scoring.contract import ListedPrompts, ParlerModel, Prompt, TtsRequest
 from scoring.sketch.answers import answers_of
 from scoring.tts.load import ask_base, load_synthesiser, sketched
 from scoring.tts.parler.attention import KeyValueCache, Memory
+from scoring.weights_digest import weights_digest
 from voice_validation_api.copies import Shelf, likeness, near_copy
 
 PRETRAINING = Recipe((100, 101, 102), 0, 60, 2e-3)
@@ -120,6 +121,8 @@ def test_an_evaluation_with_a_base_model_sketches(
     info = sketched(load_synthesiser(asked), ask_base(asked)).info
 
     assert (info.sketch, info.behaviour) == sketches[0]
+    assert info.sketch is not None
+    assert info.sketch.base_digest == weights_digest(workshop.folder / "base")
 
 
 def test_an_evaluation_without_one_does_not(workshop: Workshop) -> None:
