@@ -322,4 +322,6 @@ class TtsResult(Record):
     likelihood: Likelihood | None = None
     samples: tuple[Sample, ...] = Field(default=(), max_length=MAX_PROMPTS)
     warnings: tuple[str, ...] = ()
-    timings: dict[str, float] = Field(default_factory=dict, description="Seconds per stage.")
+    timings: dict[str, float] = Field(
+        default_factory=dict, description="Busy seconds per stage; stages overlap."
+    )

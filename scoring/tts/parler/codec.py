@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from transformers import DacConfig, DacModel
 
 from scoring.tts.parler.codec_names import PREFIX, locate
 from scoring.tts.parler.config import CodecConfig
+
+if TYPE_CHECKING:
+    from transformers import DacModel
 
 # Frames decoded at a time: the codec of mini v1 works in about a megabyte a frame. A GPU takes more
 # of them, because starting the kernels of a short window takes longer than running them. All
@@ -79,6 +82,8 @@ class Codec:
 
 def blank_model(config: CodecConfig) -> DacModel:
     """The whole codec without memory, on the meta device."""
+    from transformers import DacConfig, DacModel  # noqa: PLC0415 - two seconds, often needless
+
     with torch.device("meta"):
         return DacModel(
             DacConfig(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
-from transformers import T5Config, T5EncoderModel
 
 from scoring.contract import FailureCode
 from scoring.errors import ScoringError
@@ -17,7 +17,6 @@ from scoring.tts.parler.codec import Codec, needed
 from scoring.tts.parler.codec_names import PREFIX as CODEC
 from scoring.tts.parler.config import (
     ParlerConfig,
-    TextEncoderConfig,
     approximate_parameters,
     load_config,
 )
@@ -28,6 +27,9 @@ from scoring.tts.parler.precision import DTYPES, Precision, usual_precision
 from scoring.tts.parler.settings import SETTINGS_FILE, GenerationSettings, load_settings
 from scoring.tts.parler.threads import pin_threads
 from scoring.tts.parler.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from transformers import T5EncoderModel
 
 _TEXT_ENCODER = "text_encoder."
 # T5 shares one table under two names, and a checkpoint may keep it under either or both.
@@ -256,23 +258,24 @@ def _tokenizer(model_dir: Path, config: ParlerConfig) -> Tokenizer:
 
 
 def _text_encoder(config: ParlerConfig) -> T5EncoderModel:
+    from transformers import T5Config, T5EncoderModel  # noqa: PLC0415 - two seconds, often needless
+
+    encoder = config.text_encoder
     with torch.device("meta"):
-        return T5EncoderModel(_t5_config(config.text_encoder)).eval()
-
-
-def _t5_config(config: TextEncoderConfig) -> T5Config:
-    return T5Config(
-        vocab_size=config.vocab_size,
-        d_model=config.d_model,
-        d_kv=config.d_kv,
-        d_ff=config.d_ff,
-        num_layers=config.num_layers,
-        num_heads=config.num_heads,
-        relative_attention_num_buckets=config.relative_attention_num_buckets,
-        relative_attention_max_distance=config.relative_attention_max_distance,
-        layer_norm_epsilon=config.layer_norm_epsilon,
-        feed_forward_proj=config.feed_forward_proj,
-    )
+        return T5EncoderModel(
+            T5Config(
+                vocab_size=encoder.vocab_size,
+                d_model=encoder.d_model,
+                d_kv=encoder.d_kv,
+                d_ff=encoder.d_ff,
+                num_layers=encoder.num_layers,
+                num_heads=encoder.num_heads,
+                relative_attention_num_buckets=encoder.relative_attention_num_buckets,
+                relative_attention_max_distance=encoder.relative_attention_max_distance,
+                layer_norm_epsilon=encoder.layer_norm_epsilon,
+                feed_forward_proj=encoder.feed_forward_proj,
+            )
+        ).eval()
 
 
 def _expected(
