@@ -24,7 +24,7 @@ from scoring.tts.parler.memory import (
     memory_errors,
 )
 from scoring.tts.parler.precision import Precision, lowered
-from scoring.tts.parler.recording import Recorded
+from scoring.tts.parler.recording import Recorded, shared_pool
 from scoring.tts.parler.rounding import sizes_rounding_alike
 from scoring.tts.parler.settings import GenerationSettings
 from scoring.tts.parler.slots import Generated
@@ -34,6 +34,8 @@ from scoring.tts.parler.tokenizer import TextError
 # Utterances whose tokens may wait for the codec while the decoder goes on. On a CPU the two would
 # only compete.
 DECODED_AHEAD = {"cpu": 0, "cuda": 64}
+# Tokens of the longest description that is worth a recording: that bounds their number.
+LONGEST_RECORDED = 128
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,7 @@ class ParlerEngine:
         self._device = place.device
         # One for each number of tokens: padded, a description would sound otherwise.
         self._encoders: dict[int, Recorded] = {}
+        self._pool = shared_pool(place.device)
         # The codec is bound by arithmetic and the decoder by memory: beside one another they take
         # hardly longer than alone.
         self._beside = _stream(place.device)
@@ -231,7 +234,11 @@ class ParlerEngine:
     def _heard(self, description: str) -> Tensor:
         """A description as cross-attention reads it, (1, positions, hidden)."""
         tokens = self._model.tokenizer.encode(description)
-        encoder = self._encoders.setdefault(len(tokens), Recorded(self._encode, self._device))
+        if len(tokens) > LONGEST_RECORDED:
+            return self._encode(torch.tensor([tokens], device=self._device))
+        encoder = self._encoders.setdefault(
+            len(tokens), Recorded(self._encode, self._device, self._pool)
+        )
         return encoder(np.array([tokens], np.int64)).clone()
 
     def _encode(self, ids: Tensor) -> Tensor:

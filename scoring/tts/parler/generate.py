@@ -14,7 +14,7 @@ from torch import Tensor
 from scoring.tts.parler.attention import KeyValueCache, Memory
 from scoring.tts.parler.config import MAX_POSITIONS, ParlerConfig
 from scoring.tts.parler.model import ParlerDecoder
-from scoring.tts.parler.recording import Recorded
+from scoring.tts.parler.recording import Recorded, shared_pool
 from scoring.tts.parler.settings import GenerationSettings
 from scoring.tts.parler.slots import Counts, Generated, Slots
 
@@ -135,8 +135,9 @@ class _Batch:
             columns=max(2, *(request.max_length for request in requests)),
             device=like.device,
         )
+        self._pool = shared_pool(like.device)
         self._first: dict[int, Recorded] = {}
-        self._next = Recorded(self._choose_next, like.device)
+        self._next = Recorded(self._choose_next, like.device, self._pool)
 
     def start(self, slot: int, index: int, request: GenerationInput) -> None:
         """Take a request into a free slot and choose its first column.
@@ -152,7 +153,7 @@ class _Batch:
         inputs = _first_inputs(config, len(request.prompt), device)
         # Padding is the last token again: its place is written anew before anything sees it.
         prompt = np.pad(request.prompt[:prefix], (0, inputs - 1 - prefix), mode="edge")
-        first = self._first.setdefault(inputs, Recorded(self._begin, device))
+        first = self._first.setdefault(inputs, Recorded(self._begin, device, self._pool))
         logits = first(np.concatenate(([row, prefix], prompt)))
         cache = self._cache.row(slot)
         cache.clear()
