@@ -7,6 +7,9 @@ from typing import Final
 
 from scoring.audit.records import AuditRequest
 
+LEAST_BYTES: Final = 512 << 20
+"""What the packages take before anything is loaded, and a little. With less no audit is begun: some
+libraries wait for ever for the memory that they begin with."""
 BASE_BYTES: Final = 8 << 30
 """For all but the model: packages, recognisers, metrics, CUDA. With Whisper tiny.en and a miniature
 an audit took 1.0 GiB on a processor; larger recognisers have up to 3 GiB of weights, and what CUDA

@@ -15,7 +15,7 @@ from typing import Final, Literal
 from pydantic import ValidationError
 
 import scoring
-from neurons.validator_audit_memory import machine_bytes, memory_limit
+from neurons.validator_audit_memory import LEAST_BYTES, machine_bytes, memory_limit
 from scoring.audit.records import REPORT_NAME, AuditReport, AuditRequest, tells_of_memory
 
 MAX_REPORT_BYTES: Final = 1 << 20
@@ -43,6 +43,8 @@ def run_audit(
     """
     if memory_bytes is None:
         memory_bytes = memory_limit(request, machine_bytes())
+    if memory_bytes < LEAST_BYTES:
+        return _too_little(memory_bytes, "its packages alone take more")
     place = place.absolute()  # the program works there
     out, log = place / "out", place / "log"
     for directory in (out, place / "home"):
@@ -76,8 +78,7 @@ def run_audit(
     report = _report(out / REPORT_NAME, code, log)
     if report.lacks != "memory":
         return report
-    limit = f"an audit may take {memory_bytes / _GIB:.1f} GiB here"
-    return report.model_copy(update={"message": f"{limit}, which was too little: {report.message}"})
+    return _too_little(memory_bytes, report.message)
 
 
 def _report(path: Path, code: int, log: Path) -> AuditReport:
@@ -111,6 +112,11 @@ def _environment(place: Path) -> dict[str, str]:
         "PYTHONDONTWRITEBYTECODE": "1",
         "HF_HUB_OFFLINE": "1",
     }
+
+
+def _too_little(memory_bytes: int, why: str) -> AuditReport:
+    limit = f"an audit may take {memory_bytes / _GIB:.1f} GiB here"
+    return _unable(f"{limit}, which was too little: {why}", lacks="memory")
 
 
 def _unable(message: str, *, lacks: Literal["memory"] | None = None) -> AuditReport:
