@@ -20,6 +20,7 @@ from torch import Tensor
 
 from scoring.contract import ParlerModel, SeededPrompts, TtsRequest
 from scoring.tts.parler import ParlerEngine, SpeakRequest
+from scoring.tts.parler.attention import SpareMemory
 from scoring.tts.parler.generate import GenerationInput, Generator
 from scoring.tts.parler.load import LoadedModel, Place, load_model
 from scoring.tts.parler.model import ParlerDecoder
@@ -78,6 +79,7 @@ class Decoding:
             self.model.settings,
             codebook_size=self.model.codec.config.codebook_size,
             slots=slots,
+            spare=SpareMemory(),
         )
         _wait(self.states.device)
         started = time.perf_counter()

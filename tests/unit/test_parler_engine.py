@@ -14,6 +14,7 @@ from scoring.errors import ScoringError
 from scoring.tts.ahead import THREAD_NAME
 from scoring.tts.parler import ParlerEngine, SpeakRequest, Spoken
 from scoring.tts.parler import engine as engine_module
+from scoring.tts.parler.load import Place
 from scoring.weights_digest import weights_digest
 from scripts.make_miniature import MiniatureOptions, make_miniature
 
@@ -64,6 +65,27 @@ def test_same_request_sounds_the_same_whatever_its_neighbours(engine: ParlerEngi
         [alone] = engine.speak([many[place]])
         assert alone.audio is not None
         np.testing.assert_array_equal(alone.audio, together[place].audio)
+
+
+def test_memory_that_was_used_before_changes_nothing(engine: ParlerEngine) -> None:
+    """Nor does it for two that speak at once, of which one has it."""
+    long, short = _requests(max_seconds=1.0)[2], _requests(max_seconds=0.4)[0]
+    [first] = engine.speak([long])
+    streams = [engine.stream(long), engine.stream(long)]
+    pieces = [[next(stream)] for stream in streams]
+    [between] = engine.speak([short])
+    for heard, stream in zip(pieces, streams, strict=True):
+        heard.extend(stream)
+    [again] = engine.speak([long])
+    assert first.audio is not None
+    assert again.audio is not None
+    np.testing.assert_array_equal(again.audio, first.audio)
+    for heard in pieces:
+        np.testing.assert_allclose(np.concatenate(heard), first.audio, atol=1e-4)
+    [alone] = ParlerEngine(engine._model, Place.on("cpu")).speak([short])
+    assert between.audio is not None
+    assert alone.audio is not None
+    np.testing.assert_array_equal(between.audio, alone.audio)
 
 
 def test_decoding_ahead_of_the_codec_loses_nothing_and_leaves_no_thread(

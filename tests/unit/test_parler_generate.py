@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from transformers import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
 from scoring.tts.parler.delay import delayed, undelayed
-from scoring.tts.parler.sampling import drawn, warped
+from scoring.tts.parler.sampling import drawn, likeliest, warped
 from scoring.tts.parler.settings import GenerationSettings
 
 SETTINGS = GenerationSettings(
@@ -81,6 +81,12 @@ def test_scores_are_warped_as_transformers_does(
     if top_p < 1:
         theirs = TopPLogitsWarper(top_p)(None, theirs)
     torch.testing.assert_close(warped(scores.clone(), ours), theirs)
+
+
+def test_the_likeliest_is_the_first_of_equals_whatever_the_device() -> None:
+    scores = torch.tensor([[0.0, 2.0, 2.0], [5.0, -1.0, 5.0], [-torch.inf, -torch.inf, -3.0]])
+    assert likeliest(scores).tolist() == [1, 0, 2]
+    assert likeliest(scores).dtype == torch.int64
 
 
 def test_tokens_are_drawn_as_often_as_they_are_likely() -> None:

@@ -58,6 +58,20 @@ def test_what_is_not_finite_stays_visible(poison: float) -> None:
     assert not found.isfinite().any()
 
 
+def test_weights_are_exponentials_to_the_last_bits() -> None:
+    """Keys count down from the query's, so that weights fall from 1 to what is nearly nothing; the
+    value of each position is alone in its dimension, which shows its weight."""
+    falls = torch.linspace(0, -100, 64)
+    cache = torch.zeros(1, 2, 64, 64)
+    cache[0, 0, :, 0] = falls * 8
+    cache[0, 1] = torch.eye(64)
+    query = torch.zeros(1, 1, 1, 64)
+    query[..., 0] = 1.0
+    found = one_query.attend(query, cache, torch.tensor([0]), torch.tensor([64]))
+    exact = falls.double().softmax(0)
+    torch.testing.assert_close(found[0, 0].double(), exact, rtol=1e-5, atol=1e-37)
+
+
 def test_scores_that_would_overflow_do_not() -> None:
     cache = torch.full((1, 2, 16, 4), 1e3)
     found = one_query.attend(

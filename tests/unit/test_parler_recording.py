@@ -21,7 +21,8 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from scoring.tts.parler import ParlerEngine, generate, one_query
+from scoring.tts.parler import ParlerEngine, generate, one_query, slots
+from scoring.tts.parler.attention import SpareMemory
 from scoring.tts.parler.config import ParlerConfig, load_config
 from scoring.tts.parler.generate import GenerationInput, Generator
 from scoring.tts.parler.load import _text_encoder
@@ -94,7 +95,7 @@ def test_a_step_and_a_first_pass_never_leave_the_gpu(
     decoder = _decoder(config, dtype)
     states = torch.empty(1, 9, config.decoder.hidden_size, dtype=dtype, device=META)
     request = GenerationInput(states, np.arange(5), seed=0, max_length=60)
-    generator = Generator(decoder, settings, codebook_size=1_024, slots=SLOTS)
+    generator = Generator(decoder, settings, codebook_size=1_024, slots=SLOTS, spare=SpareMemory())
     batch = generate._Batch(generator, [request] * SLOTS)
     inputs = generate._first_inputs(config, 5, META)
     with Crossings() as crossings:
@@ -173,6 +174,8 @@ def test_replaying_what_was_recorded_speaks_the_same(
     monkeypatch.setattr(generate, "_CACHE_STEP", 512)
     monkeypatch.setattr(generate, "_first_inputs", lambda *args: first_inputs(*args[:2], META))
     monkeypatch.setattr(generate, "Recorded", Traced)
+    # As it is on a GPU: what numpy chose would be part of the recording.
+    monkeypatch.setattr(slots, "likeliest", lambda scores: scores.argmax(dim=-1))
     replayed = engine.greedy(prompts, DESCRIPTION)
     assert Traced.replays > 100
     for one, again in zip(plain, replayed, strict=True):

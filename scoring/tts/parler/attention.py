@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,39 @@ from torch.nn import functional as F  # noqa: N812 - the name everybody knows it
 
 from scoring.tts.parler import one_query
 from scoring.tts.parler.config import DecoderConfig
+
+MOST_SPARE_BYTES = 1 << 28
+
+
+class SpareMemory:
+    """The memory of a cache, kept for the next: on a CPU, fresh memory costs more time than what
+    is written into it. One cache at a time has it; another beside that gets memory of its own."""
+
+    def __init__(self) -> None:
+        self._kept: Tensor | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """How much is kept."""
+        return 0 if self._kept is None else self._kept.nbytes
+
+    def take(self, numbers: int) -> Tensor | None:
+        """(numbers,) of what is kept, whatever is in it; None if there is not so much."""
+        kept = self._kept
+        if kept is None or kept.numel() < numbers:
+            return None
+        self._kept = None
+        return kept[:numbers]
+
+    def keep(self, cache: KeyValueCache) -> None:
+        """Keep the memory of a cache that nobody uses any more, if it is on a CPU and small: what
+        is large is used for long, and torch keeps a GPU's memory itself."""
+        memory = cache.keys_values
+        # All of what it was made in, though it may have needed less.
+        numbers = memory.untyped_storage().nbytes() // memory.element_size()
+        whole = memory.as_strided((numbers,), (1,), 0)
+        if memory.device.type == "cpu" and self.nbytes < whole.nbytes <= MOST_SPARE_BYTES:
+            self._kept = whole
 
 
 @dataclass(frozen=True)
@@ -25,10 +59,19 @@ class KeyValueCache:
 
     @classmethod
     def allocate(
-        cls, config: DecoderConfig, heads: int, rows: int, positions: int, like: Tensor
+        cls,
+        config: DecoderConfig,
+        heads: int,
+        rows: int,
+        positions: int,
+        like: Tensor,
+        spare: SpareMemory | None = None,
     ) -> KeyValueCache:
-        """A cache of zeros with the dtype and device of ``like``."""
+        """A cache of zeros with the dtype and device of ``like``, in ``spare`` if it fits."""
         shape = (config.num_hidden_layers, rows, 2 * heads, positions, config.head_dim)
+        kept = spare.take(math.prod(shape)) if spare is not None else None
+        if kept is not None:
+            return cls(kept.view(shape).zero_())
         if like.device.type == "cpu" and like.dtype == torch.float32:
             # numpy asks the kernel for huge pages and torch does not: that saves a twentieth of
             # a step.

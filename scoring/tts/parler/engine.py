@@ -15,6 +15,7 @@ from torch import Tensor
 
 from scoring.contract import FailureCode
 from scoring.tts.ahead import Ahead
+from scoring.tts.parler.attention import SpareMemory
 from scoring.tts.parler.generate import GenerationInput, Generator, Room, columns_available
 from scoring.tts.parler.load import SLOT_COUNTS, LoadedModel, Place, load_model
 from scoring.tts.parler.memory import (
@@ -81,6 +82,7 @@ class ParlerEngine:
         # One for each number of tokens: padded, a description would sound otherwise.
         self._encoders: dict[int, Recorded] = {}
         self._pool = shared_pool(place.device)
+        self._spare = SpareMemory()
         # The codec is bound by arithmetic and the decoder by memory: beside one another they take
         # hardly longer than alone.
         self._beside = _stream(place.device)
@@ -190,12 +192,13 @@ class ParlerEngine:
         if requests:
             room = Room.for_requests(requests, model.decoder, slots)
             need = cache_bytes(model.config, room) + activation_bytes(model.config, room)
-            check_free(need, f"{slots} requests at a time", self._device)
+            check_free(need - self._spare.nbytes, f"{slots} requests at a time", self._device)
         return Generator(
             model.decoder,
             settings,
             codebook_size=model.codec.config.codebook_size,
             slots=slots,
+            spare=self._spare,
         )
 
     @cached_property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from scoring.tts.parler.attention import KeyValueCache, Memory
+from scoring.tts.parler.attention import KeyValueCache, Memory, SpareMemory
 from scoring.tts.parler.config import MAX_POSITIONS, ParlerConfig
 from scoring.tts.parler.model import ParlerDecoder
 from scoring.tts.parler.recording import Recorded, shared_pool
@@ -65,15 +66,25 @@ class Room:
 
 
 class Generator:
-    """Runs requests through a fixed number of slots, refilling each as it falls free."""
+    """Runs requests through a fixed number of slots, refilling each as it falls free.
+
+    Caches are made in ``spare`` memory where that suffices, and left there.
+    """
 
     def __init__(
-        self, model: ParlerDecoder, settings: GenerationSettings, *, codebook_size: int, slots: int
+        self,
+        model: ParlerDecoder,
+        settings: GenerationSettings,
+        *,
+        codebook_size: int,
+        slots: int,
+        spare: SpareMemory,
     ) -> None:
         self.model = model
         self.settings = settings
         self.codebook_size = codebook_size
         self.slots = slots
+        self.spare = spare
 
     @torch.inference_mode()
     def run(self, requests: Sequence[GenerationInput]) -> Iterator[Generated]:
@@ -84,28 +95,28 @@ class Generator:
         if not requests:
             return
         waiting = deque(enumerate(requests))
-        batch = _Batch(self, requests)
-        while waiting or batch.slots.busy.any():
-            for slot in (~batch.slots.busy).nonzero()[0][: len(waiting)]:
-                batch.start(int(slot), *waiting.popleft())
-            if not batch.slots.done.any():
-                batch.step()
-            for slot in batch.slots.done.nonzero()[0]:
-                yield batch.finish(int(slot))
+        with _Batch.of(self, requests) as batch:
+            while waiting or batch.slots.busy.any():
+                for slot in (~batch.slots.busy).nonzero()[0][: len(waiting)]:
+                    batch.start(int(slot), *waiting.popleft())
+                if not batch.slots.done.any():
+                    batch.step()
+                for slot in batch.slots.done.nonzero()[0]:
+                    yield batch.finish(int(slot))
 
     @torch.inference_mode()
     def follow(self, request: GenerationInput, marks: Iterator[int]) -> Iterator[Generated]:
         """Yield what one request has come to whenever it has as many columns as the next of the
         rising ``marks``, and at last the whole."""
-        batch = _Batch(self, [request])
-        batch.start(0, 0, request)
-        mark = next(marks)
-        while not batch.slots.done[0]:
-            if batch.slots.columns[0] >= mark:
-                yield batch.so_far(0)
-                mark = next(marks)
-            batch.step()
-        yield batch.finish(0)
+        with _Batch.of(self, [request]) as batch:
+            batch.start(0, 0, request)
+            mark = next(marks)
+            while not batch.slots.done[0]:
+                if batch.slots.columns[0] >= mark:
+                    yield batch.so_far(0)
+                    mark = next(marks)
+                batch.step()
+            yield batch.finish(0)
 
 
 class _Batch:
@@ -117,7 +128,9 @@ class _Batch:
         config, like = self._model.config, self._model.like
         room = Room.for_requests(requests, self._model, generator.slots)
         heads = config.decoder.num_key_value_heads
-        rows = KeyValueCache.allocate(config.decoder, heads, room.slots + 1, room.positions, like)
+        self._rows = rows = KeyValueCache.allocate(
+            config.decoder, heads, room.slots + 1, room.positions, like, generator.spare
+        )
         self._cache = rows.upto(room.slots)
         # Where first passes leave keys and values: a recording always writes to the same place.
         self._fresh = rows.row(room.slots)
@@ -128,6 +141,7 @@ class _Batch:
         self._held: list[Tensor | None] = [None] * room.memories
         self._hearers = [0] * room.memories
         self._row_of_slot = [0] * room.slots
+        self._used = [False] * room.slots
         self.slots = Slots(
             generator.settings,
             count=room.slots,
@@ -138,6 +152,16 @@ class _Batch:
         self._pool = shared_pool(like.device)
         self._first: dict[int, Recorded] = {}
         self._next = Recorded(self._choose_next, like.device, self._pool)
+
+    @classmethod
+    @contextmanager
+    def of(cls, generator: Generator, requests: Sequence[GenerationInput]) -> Iterator[_Batch]:
+        """A batch whose cache's memory is spare afterwards."""
+        batch = cls(generator, requests)
+        try:
+            yield batch
+        finally:
+            generator.spare.keep(batch._rows)
 
     def start(self, slot: int, index: int, request: GenerationInput) -> None:
         """Take a request into a free slot and choose its first column.
@@ -156,7 +180,9 @@ class _Batch:
         first = self._first.setdefault(inputs, Recorded(self._begin, device, self._pool))
         logits = first(np.concatenate(([row, prefix], prompt)))
         cache = self._cache.row(slot)
-        cache.clear()
+        if self._used[slot]:
+            cache.clear()
+        self._used[slot] = True
         cache.first(inputs).keys_values.copy_(self._fresh.first(inputs).keys_values)
         rows = slice(slot, slot + 1)
         counts = Counts.unpacked(torch.from_numpy(self.slots.counts(rows)).to(device))

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from scoring.tts.parler.delay import delayed, undelayed
-from scoring.tts.parler.sampling import drawn, warped
+from scoring.tts.parler.sampling import drawn, likeliest, warped
 from scoring.tts.parler.settings import GenerationSettings
 
 EVERY = slice(None)
@@ -141,7 +141,7 @@ class Slots:
             uniforms = self._uniforms[rows].gather(2, column)[..., 0]
             tokens = drawn(scores.softmax(dim=-1), uniforms)
         else:
-            tokens = logits.argmax(dim=-1)
+            tokens = likeliest(logits)
         tokens = torch.where(
             self._ended[rows] | ~sound[:, None], self.settings.pad_token_id, tokens
         )
