@@ -43,6 +43,20 @@ def test_a_view_of_the_first_positions_is_read_in_place() -> None:
     torch.testing.assert_close(found, torchs(queries, view, [0, 1, 2], [16, 5, 9]))
 
 
+@pytest.mark.parametrize(("heads", "kv_heads"), [(4, 4), (4, 2), (3, 1)])
+def test_what_is_fresh_is_written_at_the_end_and_seen(heads: int, kv_heads: int) -> None:
+    stream = torch.Generator().manual_seed(4)
+    queries = torch.randn(3, heads, 1, 8, generator=stream)
+    cache = torch.randn(3, 2 * kv_heads, 16, 8, generator=stream)
+    mixed = torch.randn(3, 1, 3 * kv_heads * 8, generator=stream).view(3, 1, -1, 8).transpose(1, 2)
+    fresh, lengths = mixed[:, kv_heads:], torch.tensor([1, 9, 16])
+    wanted = cache.clone()
+    wanted[torch.arange(3), :, lengths - 1] = fresh[:, :, 0]
+    found = one_query.attend(queries, cache, torch.arange(3), lengths, fresh)
+    assert torch.equal(cache, wanted)
+    torch.testing.assert_close(found, torchs(queries, wanted, [0, 1, 2], lengths.tolist()))
+
+
 def test_what_lies_behind_the_length_is_never_read() -> None:
     cache = torch.zeros(1, 2, 16, 4)
     cache[:, :, 3:] = torch.nan

@@ -190,15 +190,21 @@ def split_heads(x: Tensor, width: int) -> Tensor:
     return x.view(*x.shape[:2], -1, width).transpose(1, 2)
 
 
-def attend(queries: Tensor, keys_values: Tensor, sight: Sight) -> Tensor:
+def attend(
+    queries: Tensor, keys_values: Tensor, sight: Sight, fresh: Tensor | None = None
+) -> Tensor:
     """Mix values by head, back to (slots, positions, hidden).
 
     ``queries`` is (slots, heads, positions, width), ``keys_values`` (rows, 2 × key-value heads,
-    positions, width); heads may share them.
+    positions, width); heads may share them. ``fresh``, the queries' own keys and values (slots,
+    2 × key-value heads, queries, width), are first written where each query's sight ends.
     """
     if sight.mask is None:
         assert sight.rows is not None
-        return one_query.attend(queries, keys_values, sight.rows, sight.lengths[:, 0])
+        return one_query.attend(queries, keys_values, sight.rows, sight.lengths[:, 0], fresh)
+    if fresh is not None:
+        rows = torch.arange(len(fresh), device=fresh.device) if sight.rows is None else sight.rows
+        keys_values[rows[:, None], :, sight.lengths - 1] = fresh.transpose(1, 2)
     keys, values = sight.spread(keys_values).chunk(2, dim=1)
     mixed = F.scaled_dot_product_attention(
         queries, keys, values, attn_mask=sight.mask, enable_gqa=keys.shape[1] != queries.shape[1]

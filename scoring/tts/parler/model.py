@@ -102,12 +102,11 @@ class ParlerDecoder:
             rotation = Rotation.at(positions, config, x.dtype)
         else:
             x = x + F.embedding(positions, parameters.positions)
-        rows = torch.arange(x.shape[0], device=x.device)[:, None]
         seen = Sight.of(None, positions + 1, cache=cache, inputs=x)
         heard = memory.sight(x)
         for index, layer in enumerate(parameters.layers):
             own, said = cache.keys_values[index], memory.cache.keys_values[index]
-            x = x + self._self_attention(layer, x, rotation, own, (rows, positions), seen)
+            x = x + self._self_attention(layer, x, rotation, own, seen)
             x = x + self._cross_attention(layer, x, rotation, said, heard)
             x = x + self._feed_forward(layer, x)
         logits = parameters.heads(parameters.norm(x[:, -1]))
@@ -119,7 +118,6 @@ class ParlerDecoder:
         x: Tensor,
         rotation: Rotation | None,
         keys_values: Tensor,
-        places: tuple[Tensor, Tensor],
         sight: Sight,
     ) -> Tensor:
         config = self.config.decoder
@@ -130,9 +128,7 @@ class ParlerDecoder:
             turned = rotation.apply(mixed[:, : heads + kv_heads])
             queries = turned[:, :heads]
             fresh = torch.cat((turned[:, heads:], fresh[:, kv_heads:]), dim=1)
-        rows, positions = places
-        keys_values[rows, :, positions] = fresh.transpose(1, 2)
-        return layer.self_out(attend(queries, keys_values, sight))
+        return layer.self_out(attend(queries, keys_values, sight, fresh))
 
     def _cross_attention(
         self,

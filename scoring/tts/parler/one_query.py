@@ -38,20 +38,30 @@ def serves(inputs: Tensor) -> bool:
     return inputs.dtype == torch.float32 and torch.get_num_threads() == 1
 
 
-def attend(queries: Tensor, keys_values: Tensor, rows: Tensor, lengths: Tensor) -> Tensor:
+def attend(
+    queries: Tensor,
+    keys_values: Tensor,
+    rows: Tensor,
+    lengths: Tensor,
+    fresh: Tensor | None = None,
+) -> Tensor:
     """Mix values by head: (slots, 1, hidden).
 
     ``queries`` is (slots, heads, 1, width), ``keys_values`` (rows, 2 × key-value heads, positions,
-    width). Slot s sees the first ``lengths[s]`` positions, at least one, of row ``rows[s]``.
+    width). Slot s sees the first ``lengths[s]`` positions, at least one, of row ``rows[s]``, whose
+    last is first given the slot's ``fresh`` (slots, 2 × key-value heads, 1, width), if any.
     """
     if queries.device.type == "cuda":
         from scoring.tts.parler import one_query_gpu  # noqa: PLC0415 - a CPU needs no Triton
 
+        if fresh is not None:
+            keys_values[rows, :, lengths - 1] = fresh[:, :, 0]
         return one_query_gpu.attend(queries, keys_values, rows, lengths)
     slots, heads, _, width = queries.shape
     mixed = torch.empty(slots, heads, width)
     _kernel()(
         queries[:, :, 0].contiguous().numpy(),
+        queries[:0, :, 0].numpy() if fresh is None else fresh[:, :, 0].contiguous().numpy(),
         _whole(keys_values).numpy(),
         rows.numpy(),
         lengths.numpy(),
@@ -84,7 +94,9 @@ def _kernel() -> Callable[..., None]:
     return compiled
 
 
-def _mix(queries: Any, keys_values: Any, rows: Any, lengths: Any, mixed: Any) -> None:
+def _mix(  # noqa: PLR0912 - compiled as a whole
+    queries: Any, fresh: Any, keys_values: Any, rows: Any, lengths: Any, mixed: Any
+) -> None:
     slots, heads, width = queries.shape
     kv_heads = keys_values.shape[1] // 2
     shared = heads // kv_heads
@@ -98,6 +110,10 @@ def _mix(queries: Any, keys_values: Any, rows: Any, lengths: Any, mixed: Any) ->
             query, into = queries[slot, head], mixed[slot, head]
             keys = keys_values[row, head // shared]
             values = keys_values[row, kv_heads + head // shared]
+            if len(fresh) and head % shared == 0:
+                # Here, where they are read next: written elsewhere they are fetched for it alone.
+                keys[length - 1] = fresh[slot, head // shared]
+                values[length - 1] = fresh[slot, kv_heads + head // shared]
             highest = np.float32(-np.inf)
             for position in range(length):
                 key = keys[position]

@@ -129,8 +129,9 @@ class Slots:
         A slot whose logits are not finite, or become so when a low temperature divides them, is
         not sound.
         """
-        # NaN is passed on by both; two quick passes beat one that looks at each number.
-        sound = logits.amin(dim=(1, 2)).isfinite() & logits.amax(dim=(1, 2)).isfinite()
+        # NaN is passed on by both, and is neither more nor less; two quick passes beat one that
+        # looks at each number.
+        sound = (logits.amin(dim=(1, 2)) > -torch.inf) & (logits.amax(dim=(1, 2)) < torch.inf)
         self._forbid_ends(logits, counts.early, rows)
         # An idle slot's count may lie behind the last column.
         column = counts.columns.clamp(max=self._grid.shape[2] - 1)
