@@ -112,8 +112,9 @@ def _mix(  # noqa: PLR0912 - compiled as a whole
             values = keys_values[row, kv_heads + head // shared]
             if len(fresh) and head % shared == 0:
                 # Here, where they are read next: written elsewhere they are fetched for it alone.
-                keys[length - 1] = fresh[slot, head // shared]
-                values[length - 1] = fresh[slot, kv_heads + head // shared]
+                for i in range(width):
+                    keys[length - 1, i] = fresh[slot, head // shared, i]
+                    values[length - 1, i] = fresh[slot, kv_heads + head // shared, i]
             highest = np.float32(-np.inf)
             for position in range(length):
                 key = keys[position]
@@ -137,7 +138,8 @@ def _mix(  # noqa: PLR0912 - compiled as a whole
             for position in range(length):
                 weights[position] *= powers[position]
                 total += weights[position]
-            into[:] = 0
+            for i in range(width):
+                into[i] = 0
             # Four at a time, so that the sum is loaded and stored a fourth as often.
             fours = length - length % 4
             for position in range(0, fours, 4):
