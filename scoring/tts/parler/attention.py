@@ -13,38 +13,40 @@ from torch.nn import functional as F  # noqa: N812 - the name everybody knows it
 from scoring.tts.parler import one_query
 from scoring.tts.parler.config import DecoderConfig
 
+# What is larger is used for so long that its making does not count.
 MOST_SPARE_BYTES = 1 << 28
 
 
 class SpareMemory:
-    """The memory of a cache, kept for the next: on a CPU, fresh memory costs more time than what
-    is written into it. One cache at a time has it; another beside that gets memory of its own."""
+    """The memory of one cache, kept for the next: on a CPU, fresh memory costs more time than what
+    is written into it. Whoever takes it has it alone, in whatever thread."""
 
     def __init__(self) -> None:
-        self._kept: Tensor | None = None
+        self._kept: list[Tensor] = []
 
     @property
     def nbytes(self) -> int:
         """How much is kept."""
-        return 0 if self._kept is None else self._kept.nbytes
+        return sum(memory.nbytes for memory in self._kept)
 
     def take(self, numbers: int) -> Tensor | None:
-        """(numbers,) of what is kept, whatever is in it; None if there is not so much."""
-        kept = self._kept
-        if kept is None or kept.numel() < numbers:
+        """(numbers,) of what is kept, whatever is in it. None, and nothing kept any more, if there
+        is not so much."""
+        try:
+            kept = self._kept.pop()
+        except IndexError:
             return None
-        self._kept = None
-        return kept[:numbers]
+        return kept[:numbers] if kept.numel() >= numbers else None
 
     def keep(self, cache: KeyValueCache) -> None:
-        """Keep the memory of a cache that nobody uses any more, if it is on a CPU and small: what
-        is large is used for long, and torch keeps a GPU's memory itself."""
+        """Keep the memory of a cache that nobody uses any more, unless some is kept already or it
+        is large. A GPU's is kept by torch itself."""
         memory = cache.keys_values
         # All of what it was made in, though it may have needed less.
         numbers = memory.untyped_storage().nbytes() // memory.element_size()
         whole = memory.as_strided((numbers,), (1,), 0)
-        if memory.device.type == "cpu" and self.nbytes < whole.nbytes <= MOST_SPARE_BYTES:
-            self._kept = whole
+        if memory.device.type == "cpu" and not self._kept and whole.nbytes <= MOST_SPARE_BYTES:
+            self._kept.append(whole)
 
 
 @dataclass(frozen=True)
