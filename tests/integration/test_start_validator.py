@@ -71,10 +71,7 @@ def test_an_updater_killed_in_the_middle_of_a_trial_ends_the_trial_at_its_next_s
     before, silent = house.head(), house.publish(SILENT, 2)
     wait_until(lambda: house.head() == silent, SECONDS, "the silent version")
     wait_until(
-        lambda: (
-            house.process("sn231-vali")["pm2_env"]["pm_uptime"]
-            > house.process("sn231-vali-updater")["pm2_env"]["pm_uptime"]
-        ),
+        lambda: house.started_at("sn231-vali") > house.started_at("sn231-vali-updater"),
         SECONDS,
         "the start of the silent version",
     )

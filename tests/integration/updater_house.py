@@ -60,11 +60,18 @@ class House(UpdaterHome):
         validators += ["--wallet.name", "cold", "--wallet.hotkey", "hot"]
         self.run("pm2", "start", "--name", "sn231-vali-updater", *script, *own, *flags, *validators)
 
-    def process(self, name: str) -> dict[str, Any]:
+    def processes(self) -> list[dict[str, Any]]:
         listed = self.run("pm2", "jlist")
-        processes = json.loads(listed[listed.index("[{") :])
-        found: dict[str, Any] = next(p for p in processes if p["name"] == name)
+        found: list[dict[str, Any]] = json.loads(listed[listed.index("[{") :])
         return found
+
+    def process(self, name: str) -> dict[str, Any]:
+        return next(p for p in self.processes() if p["name"] == name)
+
+    def started_at(self, name: str) -> int:
+        """When PM2 last started a process; 0 where it has none, as between two versions."""
+        starts = (p["pm2_env"]["pm_uptime"] for p in self.processes() if p["name"] == name)
+        return max(starts, default=0)
 
     def keep_reports(self) -> None:
         """Let the next version have a program that keeps what it is to report."""
