@@ -23,8 +23,7 @@ from scoring.tts.parler import ParlerEngine, SpeakRequest
 from scoring.tts.parler.attention import SpareMemory
 from scoring.tts.parler.generate import GenerationInput, Generator
 from scoring.tts.parler.load import LoadedModel, Place, load_model
-from scoring.tts.parler.model import ParlerDecoder
-from scoring.tts.parler.precision import lowered, usual_precision
+from scoring.tts.parler.precision import usual_precision
 from scoring.tts.pipeline import evaluate
 
 DESCRIPTION = "A female speaker with a warm voice speaks in a quiet room."
@@ -52,7 +51,6 @@ class Decoding:
     """A model without its codec, in the precision that its device speaks in, and one request."""
 
     model: LoadedModel
-    decoder: ParlerDecoder
     states: Tensor
     prompt: np.ndarray[Any, np.dtype[np.int64]]
 
@@ -62,20 +60,20 @@ class Decoding:
         """Load the checkpoint onto ``device``."""
         place = Place.on(device)
         where = place.device
-        model = load_model(model_dir, place=place, base_dir=None)
-        parameters = lowered(model.decoder.parameters, place.precision)
-        decoder = ParlerDecoder(model.config, parameters)
+        loaded = load_model(model_dir, place=place, base_dir=None)
+        model = loaded.speaking_in(place.precision)
+        decoder = model.decoder
         prompt = model.tokenizer.encode(TEXT)
         described = torch.tensor([model.tokenizer.encode(DESCRIPTION)], device=where)
         hidden = decoder.described(model.text_encoder(described).last_hidden_state)
         states = decoder.memory_states(hidden, torch.tensor([prompt], device=where))
-        return cls(model, decoder, states, np.array(prompt, np.int64))
+        return cls(model, states, np.array(prompt, np.int64))
 
     def seconds(self, slots: int, columns: int) -> float:
         """What decoding ``slots`` utterances of ``columns`` columns side by side takes."""
         requests = [GenerationInput(self.states, self.prompt, n, columns) for n in range(slots)]
         generator = Generator(
-            self.decoder,
+            self.model.decoder,
             self.model.settings,
             codebook_size=self.model.codec.config.codebook_size,
             slots=slots,
@@ -92,7 +90,7 @@ class Decoding:
 
     def bytes_per_step(self, slots: int, columns: int) -> float:
         """What a step halfway between a short and a long run must read."""
-        decoder, parameters = self.model.config.decoder, self.decoder.parameters
+        decoder, parameters = self.model.config.decoder, self.model.decoder.parameters
         weights = sum(t.numel() for t in _tensors((parameters.layers, parameters.heads)))
         positions = len(self.prompt) + (SHORT + columns) / 2
         own = decoder.num_key_value_heads * positions

@@ -32,7 +32,6 @@ from scoring.tts.parler.codec_names import PREFIX as CODEC
 from scoring.tts.parler.config import load_config
 from scoring.tts.parler.generate import columns_available
 from scoring.tts.parler.load import LoadedModel, Place, load_model
-from scoring.tts.parler.memory import default_limit
 from scoring.tts.parler.tokenizer import TextError
 
 DESCRIPTION = "A person speaks clearly, and the recording is very clean."
@@ -184,7 +183,7 @@ def _counted(codebooks: int, frames: int, device: torch.device) -> Tensor:
 
 
 def _bits(model: ParlerModel, tokenised: Sequence[Tokenised], device: torch.device) -> float:
-    place = Place(device, default_limit(device))
+    place = Place.on(str(device), precision="float32")
     loaded = load_model(model.model_dir, place=place, base_dir=model.base_dir)
     return bits_per_token(loaded, tokenised)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -35,11 +34,6 @@ def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-def _in_bfloat16(model: LoadedModel) -> LoadedModel:
-    parameters = lowered(model.decoder.parameters, "bfloat16")
-    return replace(model, decoder=replace(model.decoder, parameters=parameters))
-
-
 @torch.inference_mode()
 def _logits(model: LoadedModel, prompt: list[int]) -> torch.Tensor:
     """What the model thinks comes after the start column and after one more, greedily chosen."""
@@ -63,7 +57,7 @@ def test_logits_are_those_of_float32_but_for_rounding(variant: str, tmp_path: Pa
     make_miniature(tmp_path, seed=2, options=VARIANTS[variant])
     model = load_model(tmp_path, place=Place(CPU, 1 << 40), base_dir=None)
     prompt = model.tokenizer.encode("She said hello.")
-    exact, rounded = _logits(model, prompt), _logits(_in_bfloat16(model), prompt)
+    exact, rounded = _logits(model, prompt), _logits(model.speaking_in("bfloat16"), prompt)
     assert rounded.dtype == torch.float32
     error = (rounded - exact).norm() / exact.norm()
     # Numbers of eight bits are off by up to 0.4 %, and a handful of blocks adds to that.

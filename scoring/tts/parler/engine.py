@@ -24,7 +24,7 @@ from scoring.tts.parler.memory import (
     check_free,
     memory_errors,
 )
-from scoring.tts.parler.precision import Precision, lowered
+from scoring.tts.parler.precision import Precision
 from scoring.tts.parler.recording import Recorded, shared_pool
 from scoring.tts.parler.rounding import sizes_rounding_alike
 from scoring.tts.parler.settings import GenerationSettings
@@ -76,8 +76,7 @@ class ParlerEngine:
     def __init__(self, model: LoadedModel, place: Place) -> None:
         """Let a model speak that was loaded for ``place``. It is lowered if it has to be, and stays
         as it is for whoever holds it."""
-        parameters = lowered(model.decoder.parameters, place.precision)
-        self._model = replace(model, decoder=replace(model.decoder, parameters=parameters))
+        self._model = model.speaking_in(place.precision)
         self._device = place.device
         # One for each number of tokens: padded, a description would sound otherwise.
         self._encoders: dict[int, Recorded] = {}

@@ -190,9 +190,11 @@ class _Batch:
 
     def step(self) -> None:
         """Choose the next column of every slot."""
+        counts = self.slots.counts()
         if self._model.like.device.type == "cpu":
-            self._reach = self._cache.first(_round_up(int(self.slots.positions().max()) + 1))
-        self.slots.advance(self._next(self.slots.counts()))
+            _, _, positions, _ = counts
+            self._reach = self._cache.first(_round_up(int(positions.max()) + 1))
+        self.slots.advance(self._next(counts))
 
     def _begin(self, packed: Tensor) -> Tensor:
         """The logits of a request's start column, (1, codebooks, vocabulary).

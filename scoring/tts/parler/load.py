@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,7 @@ from scoring.tts.parler.config import (
 from scoring.tts.parler.memory import check_free, default_limit, most_slots, weights_bytes
 from scoring.tts.parler.model import ParlerDecoder
 from scoring.tts.parler.parameters import Parameters, decoder_shapes
-from scoring.tts.parler.precision import DTYPES, Precision, usual_precision
+from scoring.tts.parler.precision import DTYPES, Precision, lowered, usual_precision
 from scoring.tts.parler.settings import SETTINGS_FILE, GenerationSettings, load_settings
 from scoring.tts.parler.threads import pin_threads
 from scoring.tts.parler.tokenizer import Tokenizer
@@ -63,6 +63,11 @@ class LoadedModel:
     weights_digest: str
     own_assets: tuple[str, ...]
     ignored: tuple[str, ...]
+
+    def speaking_in(self, precision: Precision) -> LoadedModel:
+        """The same model with its decoder in ``precision``; this one stays as it is."""
+        parameters = lowered(self.decoder.parameters, precision)
+        return replace(self, decoder=replace(self.decoder, parameters=parameters))
 
 
 @dataclass(frozen=True)
