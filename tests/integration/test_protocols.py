@@ -4,31 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import psycopg2
 import pytest
+import queue_helpers
 from service_helpers import new_submission, run_sql
 from service_processes import running_api
 
-from voice_validation_api.records import Score
 from voice_validation_api.store import Store
 from voice_validation_api.submission_queue import SubmissionQueue
 
 RECORD = json.dumps({"code": {"engine": "e" * 64}, "max_seconds": 30.0}, separators=(",", ":"))
 DIGEST = hashlib.sha256(RECORD.encode()).hexdigest()
-SCORE = Score(
-    protocol=DIGEST,
-    prompts_digest="b" * 64,
-    score=0.5,
-    low=0.4,
-    high=0.6,
-    wer=0.5,
-    human_likeness=0.5,
-    scored=1,
-    unscored=0,
-)
+SCORE = replace(queue_helpers.SCORE, protocol=DIGEST)
 
 
 def scored(store: Store, queue: SubmissionQueue, **details: Any) -> None:

@@ -272,6 +272,14 @@ def test_an_empty_record_after_a_power_cut_costs_nothing(tmp_path: Path) -> None
     assert sum(entry.size_bytes for entry in cache.entries()) == 20
 
 
+def at_once(work: Callable[[ModelCache], None], caches: list[ModelCache]) -> None:
+    threads = [threading.Thread(target=work, args=(cache,)) for cache in caches]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(DEADLINE)
+
+
 def test_two_who_want_the_same_model_fetch_it_once_and_use_it_together(tmp_path: Path) -> None:
     caches = [cache_in(tmp_path, 100) for _ in range(2)]
     fetched, together = list[Path](), threading.Barrier(2, timeout=DEADLINE)
@@ -282,11 +290,7 @@ def test_two_who_want_the_same_model_fetch_it_once_and_use_it_together(tmp_path:
             together.wait()
             used.append(path)
 
-    threads = [threading.Thread(target=work, args=(cache,)) for cache in caches]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(DEADLINE)
+    at_once(work, caches)
     assert (len(used), len(fetched)) == (2, 1)
 
 
@@ -313,11 +317,7 @@ def test_two_who_find_an_entry_damaged_at_once_use_together_what_one_fetches(
             together.wait()
             used.append(path)
 
-    threads = [threading.Thread(target=work, args=(cache,)) for cache in caches]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(DEADLINE)
+    at_once(work, caches)
     assert (len(used), len(fetched)) == (2, 2)
 
 
